@@ -29,7 +29,7 @@ var goneWords = map[string]string{
 }
 
 // goneNames are names of packages, types and functions that have another name now.
-var goneNames = regexp.MustCompile(`\b(Actor|Actor(User|Key|Command|AdminKey|System)|KnownHost|ChargeGuess|PushParcel|NewDesk|DeskConfig|storetest|internal/(site|desk))\b`)
+var goneNames = regexp.MustCompile(`\b(Actor|Actor(User|Key|Command|AdminKey|System)|KnownHost|ChargeGuess|PushParcel|NewDesk|DeskConfig|GoneAfter|CreateOutside(r|User)|storetest|internal/(site|desk|outside|identity))\b`)
 
 var wordPattern = regexp.MustCompile(`[A-Z]?[a-z]+|[A-Z]+`)
 

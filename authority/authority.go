@@ -34,11 +34,11 @@ type Config struct {
 	Profiles bool
 	// MaxKeys bounds the keys kept in memory; 0 means two million, some 800 MB if all are in use by as many users.
 	MaxKeys int
-	// OwnerGone is, by the name of a login, how long after a user's last sign-in through it their keys pause: they are
+	// PauseAfter is, by the name of a login, how long after a user's last sign-in through it their keys pause: they are
 	// refused with [userkeys.ErrOwnerGone] until the user signs in again. A login that is missing here pauses none.
-	OwnerGone map[string]time.Duration
-	Now       func() time.Time // nil: the system's clock
-	Logger    *slog.Logger     // nil: none
+	PauseAfter map[string]time.Duration
+	Now        func() time.Time // nil: the system's clock
+	Logger     *slog.Logger     // nil: none
 }
 
 // Authority decides. Make one with [New] and keep [Authority.Run] running.
@@ -56,9 +56,9 @@ type Authority struct {
 // core is what all parts of an authority share.
 type core struct {
 	*keycheck.Checker
-	now  func() time.Time
-	log  *slog.Logger
-	gone map[string]time.Duration // see Config.OwnerGone
+	now        func() time.Time
+	log        *slog.Logger
+	pauseAfter map[string]time.Duration // see Config.PauseAfter
 
 	quotas QuotaStore
 	// strangers counts what is bounded by the minute beside keys: callers without one, users, moves of keys.
@@ -88,12 +88,12 @@ func New(ctx context.Context, cfg Config) (*Authority, error) {
 		return nil, err
 	}
 	c := &core{
-		now: cfg.Now, log: cfg.Logger, gone: cfg.OwnerGone, quotas: cfg.Store,
+		now: cfg.Now, log: cfg.Logger, pauseAfter: cfg.PauseAfter, quotas: cfg.Store,
 		strangers: limit.NewMemory(limit.MemoryConfig{MaxKeys: maxStrangers}),
 	}
 	_, _ = rand.Read(c.secret[:]) // crypto/rand.Read never fails
 	c.Checker, err = keycheck.New(ctx, keycheck.Config{
-		Store: cfg.Store, Catalog: cfg.Catalog, Pinned: pinned, Carriers: cfg.Carriers, OwnerGone: cfg.OwnerGone,
+		Store: cfg.Store, Catalog: cfg.Catalog, Pinned: pinned, Carriers: cfg.Carriers, PauseAfter: cfg.PauseAfter,
 		Profiles: cfg.Profiles, MaxKeys: cfg.MaxKeys, Now: cfg.Now, Logger: cfg.Logger,
 	})
 	if err != nil {

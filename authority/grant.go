@@ -202,7 +202,7 @@ func (a *Authority) mayAct(ctx context.Context, u site.User) error {
 		return refuse("this account is suspended")
 	case !u.MayAct():
 		return refuse("this account is not active")
-	case u.Paused(a.gone, a.now()):
+	case u.Paused(a.pauseAfter, a.now()):
 		return refuse("you have not signed in for too long through the provider of your account; sign in there first")
 	}
 	return nil

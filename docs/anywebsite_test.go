@@ -20,8 +20,8 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"userkeys/internal/outside"
 	"userkeys/internal/sitecmd/sitedata"
+	"userkeys/internal/sso"
 	"userkeys/internal/testkit"
 	"userkeys/internal/testkit/dbtest"
 	"userkeys/internal/testkit/provider"
@@ -205,9 +205,9 @@ func TestFifteenLinesSignPeopleIn(t *testing.T) {
 			s := testkit.NewSite(t, dbtest.SQLite(t), testkit.Behind(website.URL), func(cfg *wiring.Config) {
 				at := cfg.BaseURL.JoinPath("/sso")
 				cfg.NoPasswords = true
-				cfg.Logins = []outside.Login{{
-					In:   outside.In{Name: "site", Issuer: at.String(), GoneAfter: 30 * 24 * time.Hour, Rules: outside.Rules{TrustLevel: 1}},
-					Kind: outside.KindDiscourse, Discourse: outside.Discourse{URL: at, Secret: provider.ConnectSecret},
+				cfg.Logins = []sso.Login{{
+					Name: "site", Issuer: at.String(), PauseAfter: 30 * 24 * time.Hour, Rules: sso.Rules{TrustLevel: 1},
+					Kind: sso.KindDiscourse, Discourse: sso.ConnectConfig{URL: at, Secret: provider.ConnectSecret},
 				}}
 			})
 			answer = c.at(t, s.URL+"/user-api-key/login/site/callback")

@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"userkeys/internal/outside"
+	"userkeys/internal/sso"
 	"userkeys/internal/testkit"
 	"userkeys/internal/testkit/dbtest"
 	"userkeys/internal/testkit/nettest"
@@ -79,9 +79,9 @@ func siteOf(t *testing.T, website string) *testkit.Site {
 	return testkit.NewSite(t, dbtest.SQLite(t), testkit.Behind("http://"+website), func(cfg *wiring.Config) {
 		at := cfg.BaseURL.JoinPath("/sso")
 		cfg.NoPasswords = true
-		cfg.Logins = []outside.Login{{
-			In:   outside.In{Name: "site", Issuer: at.String(), GoneAfter: 30 * 24 * time.Hour, Rules: outside.Rules{TrustLevel: 1}},
-			Kind: outside.KindDiscourse, Discourse: outside.Discourse{URL: at, Secret: provider.ConnectSecret},
+		cfg.Logins = []sso.Login{{
+			Name: "site", Issuer: at.String(), PauseAfter: 30 * 24 * time.Hour, Rules: sso.Rules{TrustLevel: 1},
+			Kind: sso.KindDiscourse, Discourse: sso.ConnectConfig{URL: at, Secret: provider.ConnectSecret},
 		}}
 	})
 }

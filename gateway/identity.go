@@ -40,6 +40,12 @@ type IdentityHeader = headers.Identity
 // Errors: [userkeys.InvalidParameters].
 func CheckIdentityHeaders(list []IdentityHeader) error { return headers.CheckIdentities(list) }
 
+// CheckLoginHeader reports what is wrong with the name of a header in which a proxy tells who signs in: that it means
+// something else. See [ProxyConfig.LoginHeaders].
+//
+// Errors: [userkeys.InvalidParameters].
+func CheckLoginHeader(name string) error { return headers.CheckLogin(name) }
+
 // NeedProfiles reports whether the authority must know names and e-mail addresses for the headers in list; see
 // authority.Config.
 func NeedProfiles(list []IdentityHeader) bool { return headers.NeedProfiles(list) }

@@ -205,7 +205,7 @@ func (p *pusher) recheck(ctx context.Context, asked []recheck) {
 
 // decide adds to d what the configuration says of it, and asks the rules.
 func (p *pusher) decide(d Details, s site.Settings, now time.Time) decision {
-	d.PausesAt = d.User.Pauses(p.cfg.OwnerGone)
+	d.PausesAt = d.User.Pauses(p.cfg.PauseAfter)
 	return decide(d, s, now)
 }
 

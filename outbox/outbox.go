@@ -30,11 +30,11 @@ type Config struct {
 	// Client makes the requests; nil: one of package outward that reaches public addresses, and
 	// inside what allowed_internal_hosts and literal addresses in allowed_user_api_push_urls name.
 	Client *http.Client
-	// OwnerGone is, by the name of a login, how long after a user's last sign-in through it their keys pause; nothing is
+	// PauseAfter is, by the name of a login, how long after a user's last sign-in through it their keys pause; nothing is
 	// pushed to them then. See authority.Config.
-	OwnerGone map[string]time.Duration
-	Now       func() time.Time // nil: the system's clock
-	Logger    *slog.Logger     // nil: none
+	PauseAfter map[string]time.Duration
+	Now        func() time.Time // nil: the system's clock
+	Logger     *slog.Logger     // nil: none
 }
 
 // Pushes are a site's pushes: what people see and do about them, and their sending. Make one with [Open], and keep

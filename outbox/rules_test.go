@@ -248,7 +248,7 @@ func TestWebhookID(t *testing.T) {
 // TestNothingIsPushedWhileKeysPause: the apps of somebody who has not signed in for too long hear nothing of them.
 func TestNothingIsPushedWhileKeysPause(t *testing.T) {
 	t.Parallel()
-	p := &pusher{cfg: Config{OwnerGone: map[string]time.Duration{"id": 30 * 24 * time.Hour, "forum": 0}}}
+	p := &pusher{cfg: Config{PauseAfter: map[string]time.Duration{"id": 30 * 24 * time.Hour, "forum": 0}}}
 	for _, c := range []struct {
 		login string
 		ago   time.Duration

@@ -24,7 +24,7 @@ var pagesOnly = []string{
 }
 
 // oneWay stands for a site where people sign in through a provider.
-type oneWay struct{ server.Outside }
+type oneWay struct{ server.Logins }
 
 func (oneWay) Choices() []site.LoginChoice {
 	return []site.LoginChoice{{Name: "id", Title: "Example ID"}}
@@ -52,7 +52,7 @@ func TestOpenAPIKnowsEveryRoute(t *testing.T) {
 	}
 	withProviders := func(c *server.Config) {
 		c.Own = struct{ server.OwnAccounts }{}
-		c.Outside, c.Links, c.Sync = oneWay{}, struct{ server.SignInLinks }{}, struct{ server.UserSync }{}
+		c.Logins, c.Links, c.Sync = oneWay{}, struct{ server.SignInLinks }{}, struct{ server.UserSync }{}
 	}
 	for _, rt := range fakesite.NewWithBus(t, withProviders).Door.Routes() {
 		if skip[rt.Pattern] {

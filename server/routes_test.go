@@ -44,7 +44,7 @@ func TestAdminKeysReachNoOtherRoute(t *testing.T) {
 func TestEveryRouteIsDeclared(t *testing.T) {
 	t.Parallel()
 	whole := func(c *server.Config) {
-		c.Own, c.Links, c.Outside = struct{ server.OwnAccounts }{}, struct{ server.SignInLinks }{}, oneLogin{}
+		c.Own, c.Links, c.Logins = struct{ server.OwnAccounts }{}, struct{ server.SignInLinks }{}, oneLogin{}
 	}
 	lines := declared(t, whole)
 	for _, line := range declared(t, whole, func(c *server.Config) { c.NoPasswords = true }) {
@@ -69,7 +69,7 @@ func TestEveryRouteIsDeclared(t *testing.T) {
 }
 
 // oneLogin is a provider that signs people in.
-type oneLogin struct{ server.Outside }
+type oneLogin struct{ server.Logins }
 
 func (oneLogin) Choices() []site.LoginChoice { return []site.LoginChoice{{Name: "id", Title: "ID"}} }
 

@@ -35,8 +35,8 @@ type (
 	UserAdmin = admin.Accounts
 	// UserSync takes over the users of a website whose people sign in here.
 	UserSync = admin.Sync
-	// Outside lets people sign in through providers.
-	Outside = signin.Outside
+	// Logins lets people sign in through providers.
+	Logins = signin.Logins
 	// OwnAccounts is what users see and change of their own account.
 	OwnAccounts = account.Accounts
 	// SignInLinks signs in administrators with a link that was made on the machine.
@@ -58,9 +58,9 @@ type Pushes interface {
 type Config struct {
 	Authority *authority.Authority
 	Identity  Identity // if it is a [LoginIdentity], there are pages for login, logout and the first administrator
-	// Outside, Own, Links and NoPasswords say how people sign in besides, and whether a password is one of the ways. They
+	// Logins, Own, Links and NoPasswords say how people sign in besides, and whether a password is one of the ways. They
 	// count only with a LoginIdentity.
-	Outside     Outside     // nil: no provider signs people in
+	Logins      Logins      // nil: no provider signs people in
 	Own         OwnAccounts // nil: users do not see their account here
 	Links       SignInLinks // nil: there are no such links
 	NoPasswords bool        // every route that takes a password is closed
@@ -157,11 +157,11 @@ func New(cfg Config) (*Server, error) {
 	}
 	if d.Accounts() != nil {
 		domains = append(domains, signin.New(d, signin.Config{
-			Outside: cfg.Outside, Links: cfg.Links, Endpoints: cfg.Endpoints, Standalone: cfg.Standalone,
+			Logins: cfg.Logins, Links: cfg.Links, Endpoints: cfg.Endpoints, Standalone: cfg.Standalone,
 		}))
 	}
 	if own := cfg.ownAccounts(); own != nil {
-		domains = append(domains, account.New(d, account.Config{Accounts: own, Logins: cfg.Outside}))
+		domains = append(domains, account.New(d, account.Config{Accounts: own, Logins: cfg.Logins}))
 	}
 	if cfg.Pushes != nil {
 		domains = append(domains, deliveries.New(d, deliveries.Config{Pushes: cfg.Pushes, Accounts: cfg.Accounts}))

@@ -11,7 +11,7 @@ type Identity struct {
 	Issuer     string
 	Subject    string
 	UserID     int64
-	Login      string // through which the user came, for a new one; the store keeps it with the user
+	Login      string // the name of the login of a new user or a sign-in; the store keeps it with the user
 	Username   string // as the provider spells it; may be empty
 	CreatedAt  time.Time
 	SignedInAt time.Time // zero: never
@@ -20,10 +20,9 @@ type Identity struct {
 // SignIn is a sign-in through a provider, as the store notes it.
 type SignIn struct {
 	Identity
-	Login string // the name of the login in the configuration
-	// Pauses says that the login's users have to sign in now and then, or their keys pause. The sign-in then reaches
-	// every cache that knows when they would.
-	Pauses bool
+	// PauseAfter is how long after it the user's keys pause; 0: never. A sign-in that puts a pause off reaches every cache
+	// that knows when it would begin.
+	PauseAfter time.Duration
 }
 
 // SyncedUser is a user of a website that signs its people in here, as the website tells of them without their being

@@ -52,10 +52,10 @@ func (s *Store) Identities(ctx context.Context, userID int64) ([]site.Identity, 
 	})
 }
 
-// CreateOutsideUser makes a user whom a provider knows, as [Store.CreateUser] does, with the identity.
+// CreateWithIdentity makes a user whom a provider knows, as [Store.CreateUser] does, with the identity.
 //
 // Errors: [userkeys.Conflict] if the name or the address is taken, with [ReasonIdentityTaken] if the identity is.
-func (s *Store) CreateOutsideUser(
+func (s *Store) CreateWithIdentity(
 	ctx context.Context, a site.Account, id site.Identity, by site.Caller,
 ) (site.User, error) {
 	if err := checkIdentity(id); err != nil {
@@ -186,7 +186,7 @@ func (s *Store) NoteSignIn(ctx context.Context, in site.SignIn) error {
 		if err := signedIn(c, in.UserID, in.SignedInAt); err != nil {
 			return err
 		}
-		if n == 0 && !in.Pauses {
+		if n == 0 && in.PauseAfter == 0 {
 			return nil
 		}
 		return raiseForUser(c, in.UserID, in.SignedInAt)

@@ -22,7 +22,7 @@ func TestIdentities(t *testing.T) {
 		var users []site.User
 		for _, name := range []string{"carol", "carla", "clara", "cora"} {
 			made.Go(func() {
-				u, err := w.CreateOutsideUser(w.ctx, account(name), id, admin)
+				u, err := w.CreateWithIdentity(w.ctx, account(name), id, admin)
 				mu.Lock()
 				defer mu.Unlock()
 				if err == nil {
@@ -40,7 +40,7 @@ func TestIdentities(t *testing.T) {
 		if len(all) != 1 || all[0].ExternalID != "17" {
 			w.Errorf("%+v", all)
 		}
-		_, err := w.CreateOutsideUser(w.ctx, account(users[0].Username), site.Identity{Issuer: id.Issuer, Subject: "18", CreatedAt: noon}, admin)
+		_, err := w.CreateWithIdentity(w.ctx, account(users[0].Username), site.Identity{Issuer: id.Issuer, Subject: "18", CreatedAt: noon}, admin)
 		w.refused(err, userkeys.Conflict)
 		_, err = w.Identity(w.ctx, id.Issuer, "18")
 		w.refused(err, userkeys.NotFound) // nothing is left of a user who was not made
@@ -48,12 +48,12 @@ func TestIdentities(t *testing.T) {
 			_, err = w.Identity(w.ctx, other[0], other[1])
 			w.refused(err, userkeys.NotFound)
 		}
-		_, err = w.CreateOutsideUser(w.ctx, account("empty"), site.Identity{Issuer: "x"}, admin)
+		_, err = w.CreateWithIdentity(w.ctx, account("empty"), site.Identity{Issuer: "x"}, admin)
 		w.refused(err, userkeys.InvalidParameters)
-		_, err = w.CreateOutsideUser(w.ctx, account("nul"), site.Identity{Issuer: "x", Subject: "a\x00"}, admin)
+		_, err = w.CreateWithIdentity(w.ctx, account("nul"), site.Identity{Issuer: "x", Subject: "a\x00"}, admin)
 		w.refused(err, userkeys.InvalidParameters)
 
-		in := site.SignIn{Identity: id, Login: "id"}
+		in := site.SignIn{Identity: id}
 		in.UserID, in.Username, in.SignedInAt = users[0].ID, "C\u00e4rol", noon.Add(time.Hour)
 		w.ok(w.NoteSignIn(w.ctx, in))
 		got := must[[]site.Identity](w)(w.Identities(w.ctx, in.UserID))
@@ -96,8 +96,8 @@ func TestLinkIdentity(t *testing.T) {
 			w.Errorf("a link makes her somebody who signed in: %+v", u)
 		}
 		// Another identity takes nothing from the login by which her keys pause, and its subject never stands beside it.
-		in := site.SignIn{Identity: id, Login: "id"}
-		in.SignedInAt = noon
+		in := site.SignIn{Identity: id}
+		in.Login, in.SignedInAt = "id", noon
 		w.ok(w.NoteSignIn(w.ctx, in))
 		second := site.Identity{Issuer: "https://forum.example", Subject: "99", UserID: ada.ID, CreatedAt: noon}
 		w.ok(w.LinkIdentity(w.ctx, second, admin.At(noon)))

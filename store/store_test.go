@@ -10,7 +10,7 @@ import (
 
 	"userkeys"
 	"userkeys/authority"
-	"userkeys/internal/identity"
+	"userkeys/internal/accounts"
 	"userkeys/internal/password"
 	"userkeys/internal/testkit/dbtest"
 	"userkeys/site"
@@ -28,8 +28,8 @@ var (
 	_ authority.SettingStore = (*store.Store)(nil)
 	_ authority.CleanUpStore = (*store.Store)(nil)
 	_ authority.QuotaStore   = (*store.Store)(nil)
-	_ identity.UserStore     = (*store.Store)(nil)
-	_ identity.SessionStore  = (*store.Store)(nil)
+	_ accounts.UserStore     = (*store.Store)(nil)
+	_ accounts.SessionStore  = (*store.Store)(nil)
 	_ password.GuessStore    = (*store.Store)(nil)
 )
 

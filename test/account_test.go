@@ -179,7 +179,7 @@ func TestAccountFromOutside(t *testing.T) {
 		carol.Post("/my/account/password", url.Values{"authenticity_token": {sc.tokenOf(carol)}, "old": {""}, "new": {newPassword}}).
 			Must(t, 400, "This account has no password.")
 	})
-	p, logins := outsideLogins(t)
+	p, logins := ssoLogins(t)
 	s := testkit.NewSite(t, dbtest.SQLite(t), logins, func(cfg *wiring.Config) { cfg.NoPasswords = true })
 	p.oidc.SignsIn("00u-17", "preferred_username", "carol")
 	carol := s.Visitor()

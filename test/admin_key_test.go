@@ -12,7 +12,7 @@ import (
 	"testing"
 
 	"userkeys"
-	"userkeys/internal/identity"
+	"userkeys/internal/accounts"
 	"userkeys/internal/testkit"
 	"userkeys/site"
 )
@@ -41,7 +41,7 @@ func TestAdminAPIIsTheAdministrators(t *testing.T) {
 	t.Parallel()
 	onSQLite(t, func(sc *scene) {
 		sc.User("root", testkit.Admin)
-		sc.User("mod", func(n *identity.NewUser) { n.Moderator, n.TrustLevel = true, 4 })
+		sc.User("mod", func(n *accounts.NewUser) { n.Moderator, n.TrustLevel = true, 4 })
 		sc.Set("max_admin_api_reqs_per_minute", "10000")
 		sc.Set("allow_user_api_key_scopes", "read|write|session_info")
 		root, mod := sc.Person("root"), sc.Person("mod")

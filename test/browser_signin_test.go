@@ -15,7 +15,7 @@ func TestBrowserSignsInThroughAProvider(t *testing.T) {
 	b := testkit.Chromium(t)
 	b.Expect("the server responded with a status of 409")
 	b.NoScripts()
-	p, logins := outsideLogins(t)
+	p, logins := ssoLogins(t)
 	s := testkit.NewSite(t, dbtest.SQLite(t), logins)
 	s.User("alice")
 	p.forum.SignsIn("17", "username", "alice", "name", "Alice of the forum")

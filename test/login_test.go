@@ -11,7 +11,7 @@ import (
 	"sync"
 	"testing"
 
-	"userkeys/internal/identity"
+	"userkeys/internal/accounts"
 	"userkeys/internal/testkit"
 	"userkeys/internal/wiring"
 )
@@ -32,13 +32,13 @@ func TestLogin(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(sc *scene) {
 		sc.Clock.Stop() // waits of a second must not pass while a slow machine looks at passwords
-		sc.User("bob", func(n *identity.NewUser) { n.Email = "bob@mail.example" })
+		sc.User("bob", func(n *accounts.NewUser) { n.Email = "bob@mail.example" })
 		ended := sc.User("ended")
 		if _, err := sc.Identity.Suspend(sc.t.Context(), ended.ID, testkit.Command); err != nil {
 			sc.t.Fatal(err)
 		}
-		sc.User("sleeping", func(n *identity.NewUser) { n.Inactive = true })
-		sc.User("keyless", func(n *identity.NewUser) { n.Password = "" })
+		sc.User("sleeping", func(n *accounts.NewUser) { n.Inactive = true })
+		sc.User("keyless", func(n *accounts.NewUser) { n.Password = "" })
 		sc.row("LG1 LG14 LG18 CVE-2025-69413 one answer to everybody who does not get in", func(sc *scene) {
 			answers := map[string]string{}
 			for _, who := range [][2]string{

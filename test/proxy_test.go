@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"userkeys/internal/identity"
+	"userkeys/internal/accounts"
 	"userkeys/internal/testkit"
 	"userkeys/internal/wiring"
 )
@@ -201,16 +201,16 @@ func TestIdentityHeaders(t *testing.T) {
 		})
 		sc.row("RP8 names that would need two lines are no names", func(sc *scene) {
 			for _, bad := range []string{"a, admin", "a\r\nX-Admin: true", "\u00e9", strings.Repeat("a", 10<<10), ""} {
-				user := identity.NewUser{Username: bad, Password: testkit.Password}
+				user := accounts.NewUser{Username: bad, Password: testkit.Password}
 				if _, err := sc.Identity.Create(sc.t.Context(), user, testkit.Command); err == nil {
 					sc.t.Errorf("a user named %.50q", bad)
 				}
-				user = identity.NewUser{Username: "fine", Password: testkit.Password, Groups: []string{bad}}
+				user = accounts.NewUser{Username: "fine", Password: testkit.Password, Groups: []string{bad}}
 				if _, err := sc.Identity.Create(sc.t.Context(), user, testkit.Command); err == nil {
 					sc.t.Errorf("a group named %.50q", bad)
 				}
 			}
-			sc.User("grouped", func(n *identity.NewUser) { n.Groups = []string{"night_shift", "a-b"} })
+			sc.User("grouped", func(n *accounts.NewUser) { n.Groups = []string{"night_shift", "a-b"} })
 			sc.App("grouped", "read").With("client_id", "a, b; \u00e9").Connect(sc.Person("grouped")).Call("GET",
 				"/x").Must(sc.t, 200)
 			got := up.Take()

@@ -15,8 +15,8 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 
-	"userkeys/internal/identity"
-	"userkeys/internal/outside"
+	"userkeys/internal/accounts"
+	"userkeys/internal/sso"
 	"userkeys/internal/testkit"
 	"userkeys/internal/testkit/dbtest"
 	"userkeys/internal/testkit/provider"
@@ -31,8 +31,8 @@ type ways struct {
 	forum *provider.Connect
 }
 
-// outsideLogins is a site whose people sign in through an OpenID provider, a forum, or a proxy on this machine.
-func outsideLogins(t *testing.T) (ways, testkit.Option) {
+// ssoLogins is a site whose people sign in through an OpenID provider, a forum, or a proxy on this machine.
+func ssoLogins(t *testing.T) (ways, testkit.Option) {
 	clock := time.Now // until there is a site
 	p := ways{provider.NewOIDC(t, func() time.Time { return clock() }), provider.NewConnect(t)}
 	forum, err := url.Parse(p.forum.URL)
@@ -41,24 +41,22 @@ func outsideLogins(t *testing.T) (ways, testkit.Option) {
 	}
 	return p, func(cfg *wiring.Config) {
 		clock = cfg.Now
-		cfg.Logins = []outside.Login{{
-			In: outside.In{
-				Name: "id", Issuer: p.oidc.Issuer, GoneAfter: 30 * 24 * time.Hour,
-				Rules: outside.Rules{TrustLevel: 1, Groups: true, Each: []outside.Rule{
-					{Group: "root", Admin: true}, {Group: "regulars", TrustLevel: 3}, {User: "boss", Into: "bosses"},
-				}},
-			},
-			Title: "Example ID", Kind: outside.KindOIDC,
-			OIDC: outside.OIDC{
+		cfg.Logins = []sso.Login{{
+			Name: "id", Issuer: p.oidc.Issuer, PauseAfter: 30 * 24 * time.Hour,
+			Rules: sso.Rules{TrustLevel: 1, Groups: true, Rules: []sso.Rule{
+				{Group: "root", Admin: true}, {Group: "regulars", TrustLevel: 3}, {User: "boss", AddGroup: "bosses"},
+			}},
+			Title: "Example ID", Kind: sso.KindOIDC,
+			OIDC: sso.OIDCConfig{
 				Issuer: p.oidc.Issuer, ClientID: provider.ClientID, ClientSecret: provider.ClientSecret,
 			},
 		}, {
-			In:   outside.In{Name: "forum", Issuer: p.forum.URL, Rules: outside.Rules{TrustLevel: 1}},
-			Kind: outside.KindDiscourse, Discourse: outside.Discourse{URL: forum, Secret: provider.ConnectSecret},
+			Name: "forum", Issuer: p.forum.URL, Rules: sso.Rules{TrustLevel: 1},
+			Kind: sso.KindDiscourse, Discourse: sso.ConnectConfig{URL: forum, Secret: provider.ConnectSecret},
 		}, {
-			In:   outside.In{Name: "proxy", Issuer: "header:proxy", Rules: outside.Rules{TrustLevel: 1}},
-			Kind: outside.KindHeader,
-			Header: outside.Header{
+			Name: "proxy", Issuer: "header:proxy", Rules: sso.Rules{TrustLevel: 1},
+			Kind: sso.KindHeader,
+			Header: sso.HeaderConfig{
 				User: "Remote-User", Groups: "Remote-Groups", From: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")},
 			},
 		}}
@@ -68,7 +66,7 @@ func outsideLogins(t *testing.T) (ways, testkit.Option) {
 // withWays plays a scene with providers.
 func withWays(t *testing.T, play func(sc *scene, p ways), opts ...testkit.Option) {
 	t.Helper()
-	p, logins := outsideLogins(t)
+	p, logins := ssoLogins(t)
 	onSQLite(t, func(sc *scene) { play(sc, p) }, append([]testkit.Option{logins}, opts...)...)
 }
 
@@ -383,7 +381,7 @@ func TestLG12_NobodyIsMixedUp(t *testing.T) {
 func TestLG13_EmailIsNoIdentity(t *testing.T) {
 	t.Parallel()
 	withWays(t, func(sc *scene, p ways) {
-		sc.User("dora", func(n *identity.NewUser) { n.Email = "dora@mail.example" })
+		sc.User("dora", func(n *accounts.NewUser) { n.Email = "dora@mail.example" })
 		for i, claims := range [][]any{
 			{"email", "dora@mail.example", "email_verified", true},
 			{"email", "DORA@mail.example", "email_verified", true},
@@ -442,7 +440,7 @@ func TestLG14_LG18_WhoMayNotAct(t *testing.T) {
 		p.forum.SignsIn("2", "username", "eve", "groups", "day shift")
 		goThrough(sc.Visitor(), "forum", "/my/apps").Must(t, 403, "you are in none of them")
 	}, func(cfg *wiring.Config) {
-		cfg.Logins[1].In.Rules = outside.Rules{TrustLevel: 1, Approve: true, OnlyGroups: []string{"night shift"}}
+		cfg.Logins[1].Rules = sso.Rules{TrustLevel: 1, Approve: true, OnlyGroups: []string{"night shift"}}
 	})
 }
 
@@ -525,7 +523,7 @@ func TestConnectVector(t *testing.T) {
 // TestLG17_NoPasswords: where people sign in through a provider alone, nothing takes a password.
 func TestLG17_NoPasswords(t *testing.T) {
 	t.Parallel()
-	_, logins := outsideLogins(t)
+	_, logins := ssoLogins(t)
 	s := testkit.NewSite(t, dbtest.Open(t, dbtest.SQLiteDB(t), store.SQLite), onlyForum(logins),
 		func(cfg *wiring.Config) { cfg.NoPasswords = true })
 	{
@@ -790,7 +788,7 @@ func TestHeaderSubjectsAreExact(t *testing.T) {
 		}
 		enter("boss", "", "User_Api_Key", "x").Must(t, 403)
 	}, func(cfg *wiring.Config) {
-		cfg.Logins[2].In.Rules = outside.Rules{TrustLevel: 1, Each: []outside.Rule{{Group: "root", Admin: true}}}
+		cfg.Logins[2].Rules = sso.Rules{TrustLevel: 1, Rules: []sso.Rule{{Group: "root", Admin: true}}}
 	})
 }
 

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"userkeys/internal/identity"
+	"userkeys/internal/accounts"
 	"userkeys/internal/testkit"
 	"userkeys/server"
 )
@@ -96,7 +96,7 @@ func TestInbox(t *testing.T) {
 	t.Parallel()
 	onSQLite(t, func(sc *scene) {
 		sc.User("root", testkit.Admin)
-		sc.User("mod", func(n *identity.NewUser) { n.Moderator, n.TrustLevel = true, 4 })
+		sc.User("mod", func(n *accounts.NewUser) { n.Moderator, n.TrustLevel = true, 4 })
 		bobUser := sc.User("bob")
 		root, mod, bob := sc.Person("root"), sc.Person("mod"), sc.Person("bob")
 		sc.Set("allow_user_api_key_scopes", "read|write|notifications|session_info|user_status")

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"userkeys/internal/identity"
+	"userkeys/internal/accounts"
 	"userkeys/internal/testkit"
 )
 
@@ -117,7 +117,7 @@ func (sc *scene) cookie(p *testkit.Person) string {
 func TestRoutesByRole(t *testing.T) {
 	t.Parallel()
 	onSQLite(t, func(sc *scene) {
-		sc.User("mod", func(n *identity.NewUser) { n.Moderator, n.TrustLevel = true, 4 })
+		sc.User("mod", func(n *accounts.NewUser) { n.Moderator, n.TrustLevel = true, 4 })
 		sc.User("root", testkit.Admin)
 		// The administrator last: what they do changes the others.
 		for _, person := range []struct {

@@ -16,7 +16,7 @@ import (
 	_ "modernc.org/sqlite"
 
 	"userkeys/internal/demo"
-	"userkeys/internal/outside"
+	"userkeys/internal/sso"
 	"userkeys/internal/wiring"
 	"userkeys/site"
 	"userkeys/store"
@@ -66,13 +66,11 @@ func startPushingSite(t *testing.T, tamper func(http.Handler) http.Handler, push
 		t.Fatal(err)
 	}
 	s, err := wiring.Open(t.Context(), wiring.Config{
-		NoPasswords: true, Logins: []outside.Login{{
-			In: outside.In{
-				Name: "noticeboard", Issuer: front.URL,
-				Rules: outside.Rules{TrustLevel: 1, Each: []outside.Rule{{User: "rosa", Admin: true}}},
-			},
-			Kind:      outside.KindDiscourse,
-			Discourse: outside.Discourse{URL: mustParse(t, front.URL+demo.HandOverPath), Secret: handOverSecret},
+		NoPasswords: true, Logins: []sso.Login{{
+			Name: "noticeboard", Issuer: front.URL,
+			Rules:     sso.Rules{TrustLevel: 1, Rules: []sso.Rule{{User: "rosa", Admin: true}}},
+			Kind:      sso.KindDiscourse,
+			Discourse: sso.ConnectConfig{URL: mustParse(t, front.URL+demo.HandOverPath), Secret: handOverSecret},
 		}},
 		Store: remembered, BaseURL: mustParse(t, front.URL), Upstream: mustParse(t, upstream.URL), Secret: bytes.Repeat([]byte{1}, 32),
 		OwnPaths: []string{"/notifications*"},
@@ -86,7 +84,7 @@ func startPushingSite(t *testing.T, tamper func(http.Handler) http.Handler, push
 	for _, p := range people {
 		users.Users = append(users.Users, site.SyncedUser{ExternalID: p.Username, Username: p.Username})
 	}
-	outcomes, err := s.Outside.Sync(t.Context(), users, by)
+	outcomes, err := s.Logins.Sync(t.Context(), users, by)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -145,7 +145,7 @@ func (c *AdminChecker) actsAs(ctx context.Context, k site.AdminAPIKey, username 
 		return site.User{}, err
 	case !u.MayAct():
 		return no("The user that this admin API key acts as is suspended or not active.")
-	case k.UserID != 0 && u.Paused(c.checks.gone, c.checks.now()):
+	case k.UserID != 0 && u.Paused(c.checks.pauseAfter, c.checks.now()):
 		return site.User{}, userkeys.ErrOwnerGone
 	}
 	return u, nil

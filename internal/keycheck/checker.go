@@ -39,28 +39,28 @@ type Config struct {
 	Store   Store
 	Catalog *userkeys.Catalog
 	Pinned  map[string]string // settings that win over those in the store, by their proper names
-	// OwnerGone is, by the name of a login, how long after the last sign-in through it its users' keys pause. A login
+	// PauseAfter is, by the name of a login, how long after the last sign-in through it its users' keys pause. A login
 	// that is missing here pauses none.
-	OwnerGone map[string]time.Duration
-	Carriers  []site.Carrier // where a key may stand in Authorization; Pinned then has user_api_key_prefix
-	Profiles  bool           // whether an Access has the name and the e-mail address of its user
-	MaxKeys   int            // bounds the keys kept in memory; 0: two million
-	Now       func() time.Time
-	Logger    *slog.Logger
+	PauseAfter map[string]time.Duration
+	Carriers   []site.Carrier // where a key may stand in Authorization; Pinned then has user_api_key_prefix
+	Profiles   bool           // whether an Access has the name and the e-mail address of its user
+	MaxKeys    int            // bounds the keys kept in memory; 0: two million
+	Now        func() time.Time
+	Logger     *slog.Logger
 }
 
 const defaultMaxKeys = 2 << 20
 
 // Checker checks keys. Make one with [New] and keep [Checker.Run] running.
 type Checker struct {
-	store    Store
-	catalog  *userkeys.Catalog
-	pinned   map[string]string
-	gone     map[string]time.Duration // see Config.OwnerGone
-	carriers []site.Carrier
-	profiles bool
-	now      func() time.Time
-	log      *slog.Logger
+	store      Store
+	catalog    *userkeys.Catalog
+	pinned     map[string]string
+	pauseAfter map[string]time.Duration // see Config.PauseAfter
+	carriers   []site.Carrier
+	profiles   bool
+	now        func() time.Time
+	log        *slog.Logger
 
 	policy  atomic.Pointer[policy]
 	cache   *cache
@@ -83,7 +83,7 @@ func New(ctx context.Context, cfg Config) (*Checker, error) {
 		cfg.MaxKeys = defaultMaxKeys
 	}
 	ck := &Checker{
-		store: cfg.Store, catalog: cfg.Catalog, pinned: cfg.Pinned, gone: cfg.OwnerGone, now: cfg.Now, log: cfg.Logger,
+		store: cfg.Store, catalog: cfg.Catalog, pinned: cfg.Pinned, pauseAfter: cfg.PauseAfter, now: cfg.Now, log: cfg.Logger,
 		carriers: cfg.Carriers, profiles: cfg.Profiles, cache: newCache(cfg.MaxKeys),
 		limiter: limit.NewMemory(limit.MemoryConfig{MaxKeys: limitedKeys(cfg.MaxKeys)}),
 		users:   limit.NewMemory(limit.MemoryConfig{MaxKeys: limitedKeys(cfg.MaxKeys)}),

@@ -138,7 +138,7 @@ func (ck *Checker) record(p *policy, k site.StoredKey) record {
 	if !k.ExpiresAt.IsZero() {
 		r.ends = k.ExpiresAt.UnixMicro()
 	}
-	pause := k.Owner.Pauses(ck.gone)
+	pause := k.Owner.Pauses(ck.pauseAfter)
 	if !pause.IsZero() && (r.ends == 0 || pause.UnixMicro() < r.ends) {
 		r.ends = pause.UnixMicro()
 		r.owner |= ownerPauses

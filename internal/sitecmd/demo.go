@@ -24,8 +24,8 @@ import (
 	"userkeys/internal/cli"
 	"userkeys/internal/demo"
 	"userkeys/internal/demo/walk"
-	"userkeys/internal/outside"
 	"userkeys/internal/sitecmd/sitedata"
+	"userkeys/internal/sso"
 	"userkeys/internal/wiring"
 	"userkeys/site"
 	"userkeys/store"
@@ -150,13 +150,13 @@ func (d *runningDemo) people() []demo.Person {
 }
 
 // login is the way in: the website tells who is at the browser.
-func (d *runningDemo) login(base *url.URL) outside.Login {
-	return outside.Login{
-		In: outside.In{Name: demoLogin, Issuer: d.siteURL, Rules: outside.Rules{
-			TrustLevel: 1, Each: []outside.Rule{{User: demoAdmin, Admin: true, TrustLevel: 4}},
-		}},
-		Title: "The Noticeboard", Kind: outside.KindDiscourse,
-		Discourse: outside.Discourse{URL: base.JoinPath(demo.HandOverPath), Secret: d.secret},
+func (d *runningDemo) login(base *url.URL) sso.Login {
+	return sso.Login{
+		Name: demoLogin, Title: "The Noticeboard", Issuer: d.siteURL, Kind: sso.KindDiscourse,
+		Rules: sso.Rules{
+			TrustLevel: 1, Rules: []sso.Rule{{User: demoAdmin, Admin: true, TrustLevel: 4}},
+		},
+		Discourse: sso.ConnectConfig{URL: base.JoinPath(demo.HandOverPath), Secret: d.secret},
 	}
 }
 
@@ -182,7 +182,7 @@ func (d *runningDemo) open(ctx context.Context) error {
 	}
 	d.secret = rand.Text()
 	d.site, err = wiring.Open(ctx, wiring.Config{
-		NoPasswords: true, Logins: []outside.Login{d.login(base)},
+		NoPasswords: true, Logins: []sso.Login{d.login(base)},
 		Store: remembered, BaseURL: base, Upstream: &url.URL{Scheme: "http", Host: d.upstreamLn.Addr().String()},
 		OwnPaths: []string{"/notifications*"}, // which The Noticeboard does not have
 		Secret:   bytes.Repeat([]byte{1}, 32), // of a site that is gone in a moment
@@ -208,7 +208,7 @@ func (d *runningDemo) syncPeople(ctx context.Context) error {
 	for _, p := range d.people() {
 		users.Users = append(users.Users, site.SyncedUser{ExternalID: p.Username, Username: p.Username, Name: p.Name})
 	}
-	outcomes, err := d.site.Outside.Sync(ctx, users, sitedata.Operator)
+	outcomes, err := d.site.Logins.Sync(ctx, users, sitedata.Operator)
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"net/netip"
 	"net/url"
 	"os"
@@ -133,11 +134,12 @@ func (o *recipeOptions) recipe(name string, f *pflag.FlagSet) (recipe.Config, er
 	if none {
 		cfg.Fallback = nil
 	}
-	logins, err := identityHeaders("--login-header", o.login)
-	if err != nil {
-		return cfg, err
+	for _, h := range o.login {
+		if err := gateway.CheckLoginHeader(h); err != nil {
+			return cfg, fmt.Errorf("--login-header: %s", cli.Explain(err))
+		}
+		cfg.Forged = withHeader(cfg.Forged, http.CanonicalHeaderKey(h))
 	}
-	cfg.Forged = append(cfg.Forged, gateway.IdentityHeaders(logins...)[len(gateway.IdentityHeaders()):]...)
 	more, err := identityHeaders("--identity-header", o.identity)
 	cfg.Identity = gateway.IdentityHeaders(more...)
 	return cfg, err

@@ -309,6 +309,8 @@ func TestRecipeRefuses(t *testing.T) {
 		{"header that means something else", append(good, "nginx", "--identity-header", "Host"), "--identity-header: "},
 		{"header with the key", append(good, "nginx", "--identity-header", "User-Api-Key"), "--identity-header: "},
 		{"header of the connection", append(good, "nginx", "--identity-header", "Connection"), "--identity-header: "},
+		{"login by what an application takes", append(good, "nginx", "--login-header", "Accept"), "--login-header: "},
+		{"login by an address", append(good, "nginx", "--login-header", "X-Real-Ip"), "--login-header: "},
 		{"login by a cookie", append(good, "nginx", "--login-header", "Cookie"), "--login-header: "},
 		{"url with a variable", []string{"nginx", "--url", "https://$host", "--app", "127.0.0.1:3000"}, "--url: "},
 		{"url that ends a directive", []string{"nginx", "--url", "https://a;b", "--app", "127.0.0.1:3000"}, "--url: "},
@@ -323,6 +325,27 @@ func TestRecipeRefuses(t *testing.T) {
 				t.Errorf("%v, want %q; it printed %.100q", err, tt.want, out)
 			}
 		})
+	}
+}
+
+// TestRecipesOfLogins: a recipe removes each header of a login once (Traefik reads no file that has a name twice), and
+// takes the headers of logins that serve takes.
+func TestRecipesOfLogins(t *testing.T) {
+	t.Parallel()
+	for _, name := range recipe.Names() {
+		args := []string{name, "--url", "https://www.example", "--app", "127.0.0.1:3000"}
+		plain, err := runRecipe(args...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		common, err := runRecipe(append(args, "--login-header", "remote-user", "--login-header", "X-Forwarded-User")...)
+		if err != nil || afterLine(common, 1) != afterLine(plain, 1) {
+			t.Errorf("%s for logins by common headers: %v\n%s", name, err, cmp.Diff(afterLine(plain, 1), afterLine(common, 1)))
+		}
+		more, err := runRecipe(append(args, "--login-header", "X-Client-Dn")...)
+		if err != nil || name == "nginx" && !strings.Contains(more, `proxy_set_header X-Client-Dn ""`) {
+			t.Errorf("%s for a login by a certificate: %v", name, err)
+		}
 	}
 }
 

@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"userkeys/internal/identity"
+	"userkeys/internal/accounts"
 	"userkeys/internal/wiring"
 	"userkeys/site"
 )
@@ -29,8 +29,8 @@ func printSetupLink(cmd *cobra.Command, s *wiring.Site, cfg wiring.Config, asked
 }
 
 // printNoAdministrator says how to make the first administrator where nobody has a password here.
-func printNoAdministrator(cmd *cobra.Command, accounts *identity.Accounts) error {
-	has, err := accounts.HasAdministrator(cmd.Context())
+func printNoAdministrator(cmd *cobra.Command, ac *accounts.Accounts) error {
+	has, err := ac.HasAdministrator(cmd.Context())
 	if err != nil || has {
 		return err
 	}
@@ -40,15 +40,15 @@ func printNoAdministrator(cmd *cobra.Command, accounts *identity.Accounts) error
 	return err
 }
 
-func setupText(ctx context.Context, accounts *identity.Accounts, base *url.URL, asked bool) (string, error) {
-	has, err := accounts.HasAdministrator(ctx)
+func setupText(ctx context.Context, ac *accounts.Accounts, base *url.URL, asked bool) (string, error) {
+	has, err := ac.HasAdministrator(ctx)
 	if err != nil || has {
 		if has && asked {
 			return "This site has an administrator already; there is no setup link.\n", nil
 		}
 		return "", err
 	}
-	users, err := accounts.FindUsers(ctx, site.UserFilter{Limit: 1})
+	users, err := ac.FindUsers(ctx, site.UserFilter{Limit: 1})
 	if err != nil {
 		return "", err
 	}
@@ -60,7 +60,7 @@ func setupText(ctx context.Context, accounts *identity.Accounts, base *url.URL, 
 				"or start with userkeys serve --setup-link for a link that makes one.\n\n", nil
 		}
 	}
-	token, needed, err := accounts.SetupToken(ctx)
+	token, needed, err := ac.SetupToken(ctx)
 	if err != nil || !needed { // not needed: another process made one meanwhile
 		return "", err
 	}

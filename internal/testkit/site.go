@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"userkeys/gateway"
-	"userkeys/internal/identity"
+	"userkeys/internal/accounts"
 	"userkeys/internal/password"
 	"userkeys/internal/wiring"
 	"userkeys/site"
@@ -143,9 +143,9 @@ func (s *Site) Start() *Site {
 }
 
 // User makes a user with [Password].
-func (s *Site) User(name string, change ...func(*identity.NewUser)) site.User {
+func (s *Site) User(name string, change ...func(*accounts.NewUser)) site.User {
 	s.t.Helper()
-	n := identity.NewUser{Username: name, TrustLevel: 1, Password: Password}
+	n := accounts.NewUser{Username: name, TrustLevel: 1, Password: Password}
 	for _, c := range change {
 		c(&n)
 	}
@@ -157,7 +157,7 @@ func (s *Site) User(name string, change ...func(*identity.NewUser)) site.User {
 }
 
 // Admin makes an administrator, for [Site.User].
-func Admin(n *identity.NewUser) { n.Admin = true }
+func Admin(n *accounts.NewUser) { n.Admin = true }
 
 // Set changes a setting.
 func (s *Site) Set(name, value string) {

@@ -17,9 +17,9 @@ import (
 	"userkeys"
 	"userkeys/authority"
 	"userkeys/gateway"
-	"userkeys/internal/identity"
-	"userkeys/internal/outside"
+	"userkeys/internal/accounts"
 	"userkeys/internal/password"
+	"userkeys/internal/sso"
 	"userkeys/notify"
 	"userkeys/outbox"
 	"userkeys/server"
@@ -66,8 +66,9 @@ type Config struct {
 	// Pushes is what the pages show of pushes; nil: the site's own, if it has a secret.
 	Pushes server.Pushes
 
-	Logins      []outside.Login // providers that sign people in
-	NoPasswords bool            // nobody signs in with a password
+	Logins      []sso.Login              // providers that sign people in
+	NoPasswords bool                     // nobody signs in with a password
+	pauseAfter  map[string]time.Duration // of each login
 
 	PasswordCost password.Cost // of one password hash; zero: [password.DefaultCost]
 
@@ -81,8 +82,8 @@ type Config struct {
 type Site struct {
 	Store     *store.Store
 	Authority *authority.Authority
-	Identity  *identity.Accounts
-	Outside   *outside.People // the providers that sign people in
+	Identity  *accounts.Accounts
+	Logins    *sso.Logins // the providers that sign people in
 	Inbox     *notify.Inbox
 	Pushes    *outbox.Pushes // nil without a secret
 	pages     *server.Server
@@ -103,6 +104,7 @@ func Open(ctx context.Context, cfg Config) (*Site, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
+	cfg.pauseAfter = pauseAfter(cfg.Logins)
 	catalog, err := userkeys.NewCatalog(cfg.Scopes...)
 	if err != nil {
 		return nil, err
@@ -112,7 +114,7 @@ func Open(ctx context.Context, cfg Config) (*Site, error) {
 	}
 	s := &Site{Store: cfg.Store}
 	s.Authority, err = authority.New(ctx, authority.Config{
-		Store: s.Store, Catalog: catalog, Pinned: cfg.Pinned, MaxKeys: cfg.MaxKeys, OwnerGone: ownerGone(cfg.Logins),
+		Store: s.Store, Catalog: catalog, Pinned: cfg.Pinned, MaxKeys: cfg.MaxKeys, PauseAfter: cfg.pauseAfter,
 		Carriers: cfg.Carriers, Profiles: gateway.NeedProfiles(cfg.IdentityHeaders),
 		Now: cfg.Now, Logger: cfg.Logger,
 	})
@@ -141,26 +143,26 @@ func Open(ctx context.Context, cfg Config) (*Site, error) {
 	return s, s.openAsked(cfg)
 }
 
-// openIdentity opens the accounts, and the ways in through providers.
-func (s *Site) openIdentity(ctx context.Context, cfg Config, clients *gateway.ClientIPs) error {
-	ways, err := outside.Open(ctx, outside.Config{
-		Logins: cfg.Logins, Store: cfg.Store, BaseURL: cfg.BaseURL,
-		ClientIP: clients.Of, Now: cfg.Now, Logger: cfg.Logger,
+// openIdentity opens the accounts, and the logins through which providers sign people in to them.
+func (s *Site) openIdentity(ctx context.Context, cfg Config, clients *gateway.ClientIPs) (err error) {
+	s.Identity, err = NewIdentity(s.Store, accounts.Config{
+		Now: cfg.Now, Logger: cfg.Logger, Secure: cfg.BaseURL.Scheme == "https",
+		LoginPath: loginPath(cfg.Upstream == nil), ClientIP: clients.Of, Cost: cfg.PasswordCost,
+		Stays:      func(r *http.Request, login, subject string) bool { return s.Logins.Stays(r, login, subject) },
+		PauseAfter: cfg.pauseAfter,
 	})
 	if err != nil {
 		return err
 	}
-	s.Identity, err = NewIdentity(s.Store, identity.Config{
-		Now: cfg.Now, Logger: cfg.Logger, Secure: cfg.BaseURL.Scheme == "https",
-		LoginPath: loginPath(cfg.Upstream == nil), ClientIP: clients.Of, Cost: cfg.PasswordCost, Stays: ways.Stays,
-		OwnerGone: ownerGone(cfg.Logins),
+	s.Logins, err = sso.Open(ctx, sso.Config{
+		Logins: cfg.Logins, Accounts: s.Identity, Store: cfg.Store, BaseURL: cfg.BaseURL,
+		ClientIP: clients.Of, Now: cfg.Now, Logger: cfg.Logger,
 	})
-	s.Outside = ways.Into(s.Identity)
 	return err
 }
 
 // loginHeaders are the headers that logins believe.
-func loginHeaders(logins []outside.Login) []string {
+func loginHeaders(logins []sso.Login) []string {
 	var names []string
 	for _, l := range logins {
 		for _, name := range []string{l.Header.User, l.Header.Name, l.Header.Email, l.Header.Groups} {
@@ -172,13 +174,13 @@ func loginHeaders(logins []outside.Login) []string {
 	return names
 }
 
-// ownerGone is how long after a sign-in through each login the keys of its users pause.
-func ownerGone(logins []outside.Login) map[string]time.Duration {
-	gone := map[string]time.Duration{}
+// pauseAfter is how long after a sign-in through each login the keys of its users pause.
+func pauseAfter(logins []sso.Login) map[string]time.Duration {
+	after := map[string]time.Duration{}
 	for _, l := range logins {
-		gone[l.In.Name] = l.In.GoneAfter
+		after[l.Name] = l.PauseAfter
 	}
-	return gone
+	return after
 }
 
 // openInbox opens the inbox and, with a secret, the outbox of pushes.
@@ -191,7 +193,7 @@ func (s *Site) openInbox(cfg Config) error {
 		var err error
 		s.Pushes, err = outbox.Open(outbox.Config{
 			Queue: cfg.Store, Actions: cfg.Store, Settings: s.Authority.Settings, Secret: cfg.Secret,
-			BaseURL: cfg.BaseURL, Client: cfg.PushClient, OwnerGone: ownerGone(cfg.Logins),
+			BaseURL: cfg.BaseURL, Client: cfg.PushClient, PauseAfter: cfg.pauseAfter,
 			Now: cfg.Now, Logger: cfg.Logger,
 		})
 		if err != nil {
@@ -217,12 +219,12 @@ func OpenStore(ctx context.Context, db *sql.DB, d store.Dialect) (*store.Store, 
 }
 
 // NewIdentity is the built-in accounts over st. Without a ClientIP no header is believed.
-func NewIdentity(st *store.Store, cfg identity.Config) (*identity.Accounts, error) {
+func NewIdentity(st *store.Store, cfg accounts.Config) (*accounts.Accounts, error) {
 	cfg.Users, cfg.Sessions, cfg.Guesses, cfg.Identities, cfg.Own = st, st, st, st, st
 	if cfg.ClientIP == nil {
 		cfg.ClientIP = gateway.ClientIP(nil)
 	}
-	return identity.New(cfg)
+	return accounts.New(cfg)
 }
 
 func loginPath(standalone bool) string {
@@ -236,10 +238,10 @@ func loginPath(standalone bool) string {
 func (s *Site) doors(cfg Config, clients *gateway.ClientIPs) (http.Handler, error) {
 	var sync server.UserSync
 	if len(cfg.Logins) > 0 {
-		sync = s.Outside
+		sync = s.Logins
 	}
 	pages, err := server.New(server.Config{
-		Outside: s.Outside, Sync: sync, Links: s.Identity, Own: identity.OwnOf(s.Identity), NoPasswords: cfg.NoPasswords,
+		Logins: s.Logins, Sync: sync, Links: s.Identity, Own: accounts.OwnOf(s.Identity), NoPasswords: cfg.NoPasswords,
 		Authority: s.Authority, Identity: s.Identity, Accounts: s.Identity, BaseURL: cfg.BaseURL,
 		Standalone: cfg.Upstream == nil,
 		// Before an upstream the front asks us for them only if OwnPaths name them.
@@ -273,7 +275,7 @@ func (s *Site) doors(cfg Config, clients *gateway.ClientIPs) (http.Handler, erro
 			VaryByKey:             cfg.VaryByKey,
 			LoginHeaders:          loginHeaders(cfg.Logins),
 			IdentityHeaders:       cfg.IdentityHeaders,
-			SessionCookies:        append(s.Identity.CookieNames(), s.Outside.CookieName()),
+			SessionCookies:        append(s.Identity.CookieNames(), s.Logins.CookieName()),
 			ResponseHeaderTimeout: cfg.UpstreamTimeout, Logger: cfg.Logger,
 			MinUploadRate: cfg.MinUploadRate,
 		})

@@ -23,10 +23,10 @@ type Links interface {
 
 // Config is what the handlers need.
 type Config struct {
-	Outside    Outside // nil: no provider signs people in
-	Links      Links   // nil: there are no such links
-	Endpoints  bool    // /login is ours too
-	Standalone bool    // and so is /logout
+	Logins     Logins // nil: no provider signs people in
+	Links      Links  // nil: there are no such links
+	Endpoints  bool   // /login is ours too
+	Standalone bool   // and so is /logout
 }
 
 // Handlers answer for signing in and out.
@@ -83,7 +83,7 @@ func (h *Handlers) Mount() {
 	if h.cfg.Endpoints {
 		d.Handle("POST /login", signIn, loginPost)
 	}
-	if h.cfg.Outside != nil && len(h.cfg.Outside.Choices()) > 0 {
+	if h.cfg.Logins != nil && len(h.cfg.Logins.Choices()) > 0 {
 		d.Handle("GET "+loginPath+"/{name}", look, h.begin)
 		d.Handle("POST "+loginPath+"/{name}", signIn, h.beginNamed)
 		d.Handle("GET "+loginPath+"/{name}/callback", look, h.callback)

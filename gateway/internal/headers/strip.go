@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"userkeys"
 )
 
 // folded has each byte of a header's name as some server or framework
@@ -58,6 +60,9 @@ const (
 	mayHaveKey        // removed if it has a key of this site
 )
 
+// certificates are headers in which a proxy says whose certificate the client has.
+const certificates = "ssl-client-cert ssl-client-s-dn x-ssl-client-cert x-client-cert x-client-dn"
+
 // common has the headers that do not just pass, by folded name, on every site. Prefixes are in [Table.fateOf].
 //
 // The identity headers are those of the common authenticating proxies: an
@@ -84,7 +89,7 @@ var common = func() Table {
 			"x-appengine-remote-addr x-vercel-forwarded-for x-envoy-external-address x-forwarded " +
 			"x-original-forwarded-for x-host " +
 			"x-original-url x-original-uri x-original-host x-original-method x-rewrite-url x-envoy-original-path " +
-			"ssl-client-cert ssl-client-verify ssl-client-s-dn x-ssl-client-cert x-client-cert x-client-dn",
+			"ssl-client-verify " + certificates,
 		withoutKey: "cookie cookie2 api-username " +
 			"x-http-method x-http-method-override x-method x-method-override",
 		adminKey:  "api-key",
@@ -160,6 +165,20 @@ func mayTell(name string) bool {
 	}
 	return !slices.Contains(alsoMeanElse, plain) &&
 		!slices.ContainsFunc(meanElse, func(p string) bool { return strings.HasPrefix(plain, p) })
+}
+
+// CheckLogin reports what is wrong with the name of a header in which a proxy tells who signs in: that clients and
+// servers use it for something else.
+//
+// Errors: [userkeys.InvalidParameters].
+func CheckLogin(name string) error {
+	if mayTell(name) || slices.ContainsFunc(strings.Fields(certificates), func(c string) bool {
+		return strings.EqualFold(c, name)
+	}) {
+		return nil
+	}
+	return userkeys.Errorf(userkeys.InvalidParameters, "%q cannot be a header of a login: it is one in which a proxy "+
+		"tells who signs in, such as Remote-User, and that clients and servers use for nothing else", name)
 }
 
 const nameLetters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-"

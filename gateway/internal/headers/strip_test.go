@@ -2,12 +2,15 @@ package headers
 
 import (
 	"bufio"
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"userkeys"
 )
 
 func TestFateOfCommonHeadersIsToPass(t *testing.T) {
@@ -29,6 +32,26 @@ func TestFateOfCommonHeadersIsToPass(t *testing.T) {
 	for name := range common {
 		if len(name) > MaxName {
 			t.Errorf("%s is longer than what is looked at", name)
+		}
+	}
+}
+
+// TestCheckLogin: a header of a login is none that a browser or a server sends for something else, for everybody would
+// be signed in by it.
+func TestCheckLogin(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"Remote-User", "x-forwarded-user", "X-Sso-Name", "X-Client-Dn", "SSL-Client-S-DN", "Cf-Access-Email"} {
+		if err := CheckLogin(name); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, name := range []string{
+		"", "Cookie", "Accept", "Accept-Language", "Content-Type", "If-Match", "Sec-Fetch-Site", "X-Userkeys-Username", "X-Forwarded-For",
+		"X-Forwarded-Prefix", "True-Client-Ip", "X-Original-Url", "Ssl-Client-Verify", "Api-Key", "Remote_User", "Http-Remote-User",
+		"X-Http-Method-Override", "Discourse-Present", strings.Repeat("a", 65),
+	} {
+		if err := CheckLogin(name); !errors.Is(err, userkeys.InvalidParameters) {
+			t.Errorf("%q: %v", name, err)
 		}
 	}
 }

@@ -10,8 +10,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"userkeys/internal/accounts"
 	"userkeys/internal/cli"
-	"userkeys/internal/identity"
 	"userkeys/internal/rows"
 	"userkeys/internal/sitecmd/sitedata"
 	"userkeys/site"
@@ -39,7 +39,7 @@ func showUser(cmd *cobra.Command, d *sitedata.Data, args []string) error {
 	if err != nil {
 		return err
 	}
-	own := identity.OwnOf(d.Identity)
+	own := accounts.OwnOf(d.Identity)
 	identities, err := own.Identities(ctx, u.ID)
 	if err != nil {
 		return err
@@ -169,9 +169,9 @@ func identityOf(cmd *cobra.Command, d *sitedata.Data, args []string) (site.Ident
 		return site.Identity{}, err
 	}
 	for _, l := range d.Logins {
-		if l.In.Name == args[1] {
+		if l.Name == args[1] {
 			return site.Identity{
-				Issuer: l.In.Issuer, Subject: args[2], UserID: u.ID, CreatedAt: time.Now().UTC(),
+				Issuer: l.Issuer, Subject: args[2], UserID: u.ID, CreatedAt: time.Now().UTC(),
 			}, nil
 		}
 	}

@@ -11,9 +11,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"userkeys/internal/cli"
-	"userkeys/internal/outside"
 	"userkeys/internal/rows"
 	"userkeys/internal/sitecmd/sitedata"
+	"userkeys/internal/sso"
 )
 
 const syncLong = `Create, change and suspend users as a website tells of its own. FILE is JSON, or - for
@@ -46,17 +46,18 @@ func syncUsers(cmd *cobra.Command, d *sitedata.Data, args []string) error {
 	if err != nil {
 		return err
 	}
-	s, err := outside.ParseSync(text)
+	s, err := sso.ParseSync(text)
 	if err != nil {
 		return err
 	}
-	people, err := outside.Open(cmd.Context(), outside.Config{
-		Logins: d.Logins, Store: d.Store, BaseURL: new(url.URL), Now: time.Now, Logger: slog.New(slog.DiscardHandler),
+	logins, err := sso.Open(cmd.Context(), sso.Config{
+		Logins: d.Logins, Accounts: d.Identity, Store: d.Store,
+		BaseURL: new(url.URL), Now: time.Now, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		return err
 	}
-	outcomes, err := people.Into(d.Identity).Sync(cmd.Context(), s, sitedata.Operator)
+	outcomes, err := logins.Sync(cmd.Context(), s, sitedata.Operator)
 	if err != nil {
 		return err
 	}

@@ -12,8 +12,8 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"userkeys/internal/accounts"
 	"userkeys/internal/cli"
-	"userkeys/internal/identity"
 	"userkeys/internal/password"
 	"userkeys/internal/rows"
 	"userkeys/internal/sitecmd/sitedata"
@@ -54,17 +54,17 @@ unlocks an account that was locked after too many wrong passwords.`,
 	cmd.AddCommand(add, list, set, newSyncCommand(&c.options), newShowCommand(&c.options),
 		newSignInLinkCommand(&c.options), newLinkCommand(&c.options), newUnlinkCommand(&c.options),
 		c.verb("suspend", "Suspend a user, who then cannot log in and whose keys are refused", "suspended",
-			func(ctx context.Context, m *identity.Accounts, id int64) error {
+			func(ctx context.Context, m *accounts.Accounts, id int64) error {
 				_, err := m.Suspend(ctx, id, sitedata.Operator)
 				return err
 			}),
 		c.verb("unsuspend", "End the suspension of a user, whose keys then work again", "no longer suspended",
-			func(ctx context.Context, m *identity.Accounts, id int64) error {
+			func(ctx context.Context, m *accounts.Accounts, id int64) error {
 				_, err := m.Unsuspend(ctx, id, sitedata.Operator)
 				return err
 			}),
 		c.verb("delete", "Delete a user and the user's keys and sessions", "deleted",
-			func(ctx context.Context, m *identity.Accounts, id int64) error {
+			func(ctx context.Context, m *accounts.Accounts, id int64) error {
 				return m.Delete(ctx, id, sitedata.Operator)
 			}))
 	return cmd
@@ -131,7 +131,7 @@ func (c *users) add(cmd *cobra.Command, d *sitedata.Data, args []string) error {
 		return err
 	}
 	u := c.flags
-	made, err := d.Identity.Create(cmd.Context(), identity.NewUser{
+	made, err := d.Identity.Create(cmd.Context(), accounts.NewUser{
 		Username: args[0], Name: u.Name, Email: u.Email, TrustLevel: u.TrustLevel, Admin: u.Admin,
 		Moderator: u.Moderator, Inactive: !u.Active, Groups: u.Groups, Password: secret,
 	}, sitedata.Operator)
@@ -174,7 +174,7 @@ func (c *users) set(cmd *cobra.Command, d *sitedata.Data, args []string) error {
 
 // verb returns a command that does one thing to one user.
 func (c *users) verb(name, short, done string,
-	do func(context.Context, *identity.Accounts, int64) error,
+	do func(context.Context, *accounts.Accounts, int64) error,
 ) *cobra.Command {
 	return &cobra.Command{
 		Use: name + " NAME", Short: short, Args: cobra.ExactArgs(1),

@@ -13,7 +13,7 @@ import (
 
 	"userkeys"
 	"userkeys/internal/cli"
-	"userkeys/internal/outside"
+	"userkeys/internal/sso"
 	"userkeys/site"
 )
 
@@ -141,11 +141,11 @@ func (file configFile) site(path string, text []byte) (Config, error) {
 		if err != nil {
 			return sc, fmt.Errorf("%s: login %s: %w", path, t.Name, err)
 		}
-		if slices.ContainsFunc(sc.Logins, func(o outside.Login) bool { return o.In.Name == t.Name }) {
+		if slices.ContainsFunc(sc.Logins, func(o sso.Login) bool { return o.Name == t.Name }) {
 			return sc, fmt.Errorf("%s: there are two logins of the name %s", path, t.Name)
 		}
-		if slices.ContainsFunc(sc.Logins, func(o outside.Login) bool { return o.In.Issuer == l.In.Issuer }) {
-			return sc, fmt.Errorf("%s: two logins have the provider %s; its users would be the same people", path, l.In.Issuer)
+		if slices.ContainsFunc(sc.Logins, func(o sso.Login) bool { return o.Issuer == l.Issuer }) {
+			return sc, fmt.Errorf("%s: two logins have the provider %s; its users would be the same people", path, l.Issuer)
 		}
 		sc.Logins = append(sc.Logins, l)
 	}

@@ -12,8 +12,8 @@ import (
 
 	"userkeys"
 	"userkeys/authority"
-	"userkeys/internal/identity"
-	"userkeys/internal/outside"
+	"userkeys/internal/accounts"
+	"userkeys/internal/sso"
 	"userkeys/internal/wiring"
 	"userkeys/outbox"
 	"userkeys/site"
@@ -24,11 +24,11 @@ import (
 // every change within a second.
 type Data struct {
 	Authority *authority.Authority
-	Identity  *identity.Accounts
+	Identity  *accounts.Accounts
 	Store     *store.Store
 	Pushes    *outbox.Pushes
-	Logins    []outside.Login // of the configuration file
-	HasConfig bool            // whether a configuration file was read
+	Logins    []sso.Login // of the configuration file
+	HasConfig bool        // whether a configuration file was read
 
 	db *sql.DB
 }
@@ -134,7 +134,7 @@ func (d *Data) open(ctx context.Context, sc Config) error {
 	if err != nil {
 		return err
 	}
-	d.Identity, err = wiring.NewIdentity(d.Store, identity.Config{})
+	d.Identity, err = wiring.NewIdentity(d.Store, accounts.Config{})
 	return err
 }
 

@@ -1,19 +1,20 @@
 package sitedata
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/netip"
 	"net/url"
 	"os"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"userkeys/gateway"
 	"userkeys/internal/cli"
-	"userkeys/internal/outside"
+	"userkeys/internal/sso"
 )
 
 // loginTable is a [[login]] of the configuration file.
@@ -52,7 +53,7 @@ type ruleTable struct {
 	Admin      bool   `toml:"admin"`
 	Moderator  bool   `toml:"moderator"`
 	TrustLevel int    `toml:"trust-level"`
-	Into       string `toml:"into"`
+	AddGroup   string `toml:"into"`
 }
 
 var (
@@ -61,28 +62,27 @@ var (
 )
 
 // login reads t, and says what is wrong with it.
-func (t loginTable) login() (outside.Login, error) {
-	l := outside.Login{Title: t.Title, Kind: t.Kind}
-	l.In.Name = t.Name
+func (t loginTable) login() (sso.Login, error) {
+	l := sso.Login{Name: t.Name, Title: t.Title, Kind: t.Kind}
 	if !loginName.MatchString(t.Name) {
 		return l, fmt.Errorf("the name %q of a login has 1 to 32 small letters, digits and hyphens", t.Name)
 	}
 	var err error
-	if l.In.GoneAfter, err = ownerGone(t.OwnerGone); err != nil {
+	if l.PauseAfter, err = pauseAfter(t.OwnerGone); err != nil {
 		return l, err
 	}
-	if l.In.Rules, err = t.rules(); err != nil {
+	if l.Rules, err = t.rules(); err != nil {
 		return l, err
 	}
 	if err := t.onlyOfItsKind(); err != nil {
 		return l, err
 	}
 	switch t.Kind {
-	case outside.KindOIDC:
+	case sso.KindOIDC:
 		err = t.oidc(&l)
-	case outside.KindDiscourse:
+	case sso.KindDiscourse:
 		err = t.discourse(&l)
-	case outside.KindHeader:
+	case sso.KindHeader:
 		err = t.header(&l)
 	default:
 		err = fmt.Errorf("kind is oidc, discourse or header, not %q", t.Kind)
@@ -90,8 +90,8 @@ func (t loginTable) login() (outside.Login, error) {
 	return l, err
 }
 
-// ownerGone reads what happens to the keys of somebody who does not come back.
-func ownerGone(text string) (time.Duration, error) {
+// pauseAfter reads what happens to the keys of somebody who does not come back.
+func pauseAfter(text string) (time.Duration, error) {
 	switch m := daysText.FindStringSubmatch(text); {
 	case text == "":
 		return 0, fmt.Errorf(`owner-gone is missing: "30d" pauses the keys of users who have not signed in for 30 days, ` +
@@ -105,15 +105,15 @@ func ownerGone(text string) (time.Duration, error) {
 	return 0, fmt.Errorf(`owner-gone is a number of days such as "30d", or "sync" or "never", not %q`, text)
 }
 
-func (t loginTable) rules() (outside.Rules, error) {
-	rs := outside.Rules{
+func (t loginTable) rules() (sso.Rules, error) {
+	rs := sso.Rules{
 		OnlyGroups: t.OnlyGroups, Approve: t.Approve, TrustLevel: 1, Groups: t.Groups, Staff: t.Staff,
 	}
 	if t.TrustLevel != nil {
 		rs.TrustLevel = *t.TrustLevel
 	}
 	for _, r := range t.Rules {
-		rs.Each = append(rs.Each, outside.Rule(r))
+		rs.Rules = append(rs.Rules, sso.Rule(r))
 	}
 	if err := rs.Check(); err != nil {
 		return rs, fmt.Errorf("%s", cli.Explain(err))
@@ -129,18 +129,18 @@ func (t loginTable) onlyOfItsKind() error {
 			given[kind] = append(given[kind], name)
 		}
 	}
-	note(outside.KindOIDC, "issuer", t.Issuer != "")
-	note(outside.KindOIDC, "client-id", t.ClientID != "")
-	note(outside.KindOIDC, "client-secret-file", t.ClientSecretFile != "")
-	note(outside.KindOIDC, "scopes", t.Scopes != nil)
-	note(outside.KindOIDC, "groups-claim", t.GroupsClaim != "")
-	note(outside.KindDiscourse, "url", t.URL != "")
-	note(outside.KindDiscourse, "secret-file", t.SecretFile != "")
-	note(outside.KindHeader, "header", t.Header != "")
-	note(outside.KindHeader, "name-header", t.NameHeader != "")
-	note(outside.KindHeader, "email-header", t.EmailHeader != "")
-	note(outside.KindHeader, "groups-header", t.GroupsHeader != "")
-	note(outside.KindHeader, "from", t.From != nil)
+	note(sso.KindOIDC, "issuer", t.Issuer != "")
+	note(sso.KindOIDC, "client-id", t.ClientID != "")
+	note(sso.KindOIDC, "client-secret-file", t.ClientSecretFile != "")
+	note(sso.KindOIDC, "scopes", t.Scopes != nil)
+	note(sso.KindOIDC, "groups-claim", t.GroupsClaim != "")
+	note(sso.KindDiscourse, "url", t.URL != "")
+	note(sso.KindDiscourse, "secret-file", t.SecretFile != "")
+	note(sso.KindHeader, "header", t.Header != "")
+	note(sso.KindHeader, "name-header", t.NameHeader != "")
+	note(sso.KindHeader, "email-header", t.EmailHeader != "")
+	note(sso.KindHeader, "groups-header", t.GroupsHeader != "")
+	note(sso.KindHeader, "from", t.From != nil)
 	for kind, names := range given {
 		if kind != t.Kind {
 			return fmt.Errorf("a login of kind %q has no %s", t.Kind, names[0])
@@ -149,7 +149,7 @@ func (t loginTable) onlyOfItsKind() error {
 	return nil
 }
 
-func (t loginTable) oidc(l *outside.Login) error {
+func (t loginTable) oidc(l *sso.Login) error {
 	u, err := url.Parse(t.Issuer)
 	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" ||
 		u.Scheme != "https" && !(u.Scheme == "http" && isLoopback(u.Hostname())) {
@@ -159,8 +159,8 @@ func (t loginTable) oidc(l *outside.Login) error {
 	if t.ClientID == "" {
 		return fmt.Errorf("client-id is missing: the name under which the provider knows this site")
 	}
-	l.In.Issuer = t.Issuer // as it is spelled: the provider compares bytes
-	l.OIDC = outside.OIDC{Issuer: t.Issuer, ClientID: t.ClientID, Scopes: t.Scopes, GroupsClaim: t.GroupsClaim}
+	l.Issuer = t.Issuer // as it is spelled: the provider compares bytes
+	l.OIDC = sso.OIDCConfig{Issuer: t.Issuer, ClientID: t.ClientID, Scopes: t.Scopes, GroupsClaim: t.GroupsClaim}
 	if t.ClientSecretFile != "" {
 		l.OIDC.ClientSecret, err = secretIn("client-secret-file", t.ClientSecretFile, 1)
 	}
@@ -170,14 +170,14 @@ func (t loginTable) oidc(l *outside.Login) error {
 // minConnectSecret is the shortest secret that Discourse itself takes.
 const minConnectSecret = 10
 
-func (t loginTable) discourse(l *outside.Login) error {
+func (t loginTable) discourse(l *sso.Login) error {
 	u, err := url.Parse(t.URL)
 	if err != nil || u.Host == "" || u.User != nil || u.Fragment != "" ||
 		u.Scheme != "https" && !(u.Scheme == "http" && isLoopback(u.Hostname())) {
 		return fmt.Errorf("url is where the provider takes requests of DiscourseConnect, an https address such as "+
 			"https://forum.example/session/sso_provider, not %q", t.URL)
 	}
-	l.In.Issuer = u.String()
+	l.Issuer = u.String()
 	l.Discourse.URL = u
 	if t.SecretFile == "" {
 		return fmt.Errorf("secret-file is missing: a file with the secret that is shared with the provider")
@@ -192,27 +192,25 @@ func isLoopback(host string) bool {
 	return host == "localhost" || err == nil && addr.IsLoopback()
 }
 
-// notIdentity are headers that clients send for something else.
-var notIdentity = []string{
-	"Authorization", "Cookie", "Host", "Connection", "Origin", "Referer", "User-Agent", "User-Api-Key", "Api-Key",
-	"Api-Username", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-Ip", "Forwarded",
-}
-
-var headerName = regexp.MustCompile(`^[A-Za-z0-9-]+$`)
-
-func (t loginTable) header(l *outside.Login) error {
-	for option, name := range map[string]string{
-		"header": t.Header, "name-header": t.NameHeader, "email-header": t.EmailHeader, "groups-header": t.GroupsHeader,
+func (t loginTable) header(l *sso.Login) error {
+	if t.Header == "" {
+		return errors.New("header is missing: the header in which the proxy names the user, such as Remote-User")
+	}
+	for _, h := range []struct{ option, name string }{
+		{"header", t.Header},
+		{"name-header", t.NameHeader},
+		{"email-header", t.EmailHeader},
+		{"groups-header", t.GroupsHeader},
 	} {
-		if name == "" && option != "header" {
+		if h.name == "" {
 			continue
 		}
-		if !headerName.MatchString(name) || slices.Contains(notIdentity, http.CanonicalHeaderKey(name)) {
-			return fmt.Errorf("%s is the name of a header that the proxy sends, such as Remote-User, not %q", option, name)
+		if err := gateway.CheckLoginHeader(h.name); err != nil {
+			return fmt.Errorf("%s: %s", h.option, cli.Explain(err))
 		}
 	}
-	l.In.Issuer = "header:" + t.Name
-	l.Header = outside.Header{
+	l.Issuer = "header:" + t.Name
+	l.Header = sso.HeaderConfig{
 		User: http.CanonicalHeaderKey(t.Header), Name: t.NameHeader, Email: t.EmailHeader, Groups: t.GroupsHeader,
 	}
 	var err error

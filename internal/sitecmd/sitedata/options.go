@@ -13,7 +13,7 @@ import (
 
 	"userkeys"
 	"userkeys/gateway"
-	"userkeys/internal/outside"
+	"userkeys/internal/sso"
 	"userkeys/site"
 )
 
@@ -146,7 +146,7 @@ func fromEnvironment(flags *pflag.FlagSet) error {
 type Config struct {
 	Pinned map[string]string
 	Scopes []userkeys.Scope
-	Logins []outside.Login
+	Logins []sso.Login
 
 	Carriers []site.Carrier // where keys may stand in the header Authorization
 	// IdentityHeaders tell the website who calls in its own words.

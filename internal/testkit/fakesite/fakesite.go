@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"userkeys/authority"
-	"userkeys/internal/identity"
+	"userkeys/internal/accounts"
 	"userkeys/internal/password"
 	"userkeys/internal/testkit"
 	"userkeys/internal/testkit/dbtest"
@@ -120,7 +120,7 @@ func open(t *testing.T, pinned map[string]string, options ...Option) *Site {
 	}
 	if f.Config.Accounts == (ownAccounts{}) {
 		cost := password.Cost{Memory: 64, Time: 1, Threads: 1}
-		f.Config.Accounts, err = wiring.NewIdentity(f.Store, identity.Config{Now: now, Cost: cost})
+		f.Config.Accounts, err = wiring.NewIdentity(f.Store, accounts.Config{Now: now, Cost: cost})
 		f.check(err)
 	}
 	f.Server, err = server.New(f.Config)

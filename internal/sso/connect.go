@@ -1,4 +1,4 @@
-package outside
+package sso
 
 import (
 	"context"
@@ -12,16 +12,16 @@ import (
 	"strings"
 )
 
-// Discourse is a provider that speaks DiscourseConnect: a Discourse forum, or a website with an address for one.
-type Discourse struct {
+// ConnectConfig is a provider that speaks DiscourseConnect: a Discourse forum, or a website with an address for one.
+type ConnectConfig struct {
 	URL    *url.URL // where it takes requests
 	Secret string   // shared with it
 }
 
-// discourse asks a provider by DiscourseConnect. The request and the answer are signed in the same way, so an answer
-// counts only if it has what no request has: who somebody is.
-type discourse struct {
-	Discourse
+// connectProvider asks a provider by DiscourseConnect. The request and the answer are signed in the same way, so an
+// answer counts only if it has what no request has: who somebody is.
+type connectProvider struct {
+	ConnectConfig
 	callback string
 }
 
@@ -33,15 +33,15 @@ const (
 	returnField    = "return_sso_url"
 )
 
-func (d discourse) sign(payload string) string {
+func (d connectProvider) sign(payload string) string {
 	mac := hmac.New(sha256.New, []byte(d.Secret))
 	_, _ = mac.Write([]byte(payload)) // a hash never fails
 	return hex.EncodeToString(mac.Sum(nil))
 }
 
-func (d discourse) at() *url.URL { return d.URL }
+func (d connectProvider) address() *url.URL { return d.URL }
 
-func (d discourse) begin(_ context.Context, s signIn) (string, error) {
+func (d connectProvider) begin(_ context.Context, s pendingSignIn) (string, error) {
 	payload := base64.StdEncoding.EncodeToString([]byte(url.Values{
 		nonceField: {s.State}, returnField: {d.callback},
 	}.Encode()))
@@ -54,7 +54,7 @@ func (d discourse) begin(_ context.Context, s signIn) (string, error) {
 }
 
 // answer reads a signed answer. The signature is over the text as it came, so that is what is checked.
-func (d discourse) answer(r *http.Request) (url.Values, bool) {
+func (d connectProvider) answer(r *http.Request) (url.Values, bool) {
 	q := r.URL.Query()
 	payload, signature := q.Get(payloadField), q.Get(signatureField)
 	if payload == "" || !hmac.Equal([]byte(d.sign(payload)), []byte(signature)) {
@@ -69,12 +69,12 @@ func (d discourse) answer(r *http.Request) (url.Values, bool) {
 	return values, err == nil && !repeated(values)
 }
 
-func (d discourse) names(r *http.Request, s signIn) bool {
+func (d connectProvider) answers(r *http.Request, s pendingSignIn) bool {
 	v, ok := d.answer(r)
 	return ok && same(s.State, v.Get(nonceField))
 }
 
-func (d discourse) finish(r *http.Request, _ signIn) (Person, error) {
+func (d connectProvider) finish(r *http.Request, _ pendingSignIn) (Person, error) {
 	v, ok := d.answer(r)
 	switch {
 	case !ok:

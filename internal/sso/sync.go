@@ -1,4 +1,4 @@
-package outside
+package sso
 
 import (
 	"context"
@@ -19,8 +19,8 @@ const (
 	failed    = "refused"
 )
 
-// ParseSync calls [ParseSync], for those who know People by an interface.
-func (p *People) ParseSync(text []byte) (site.Sync, error) { return ParseSync(text) }
+// ParseSync calls [ParseSync], for those who know Logins by an interface.
+func (ls *Logins) ParseSync(text []byte) (site.Sync, error) { return ParseSync(text) }
 
 // ParseSync reads a list of users as JSON. A member that is not known, comes twice or has another type is an error, so
 // that no user gets half of what was meant.
@@ -45,21 +45,21 @@ func ParseSync(text []byte) (site.Sync, error) {
 // sign in. What is wrong with one user holds up no other.
 //
 // Errors: [userkeys.InvalidParameters] if there is no such login; [userkeys.Unavailable].
-func (p *People) Sync(ctx context.Context, s site.Sync, by site.Caller) ([]site.SyncOutcome, error) {
-	in, err := p.syncedThrough(s.Login)
+func (ls *Logins) Sync(ctx context.Context, s site.Sync, by site.Caller) ([]site.SyncOutcome, error) {
+	l, err := ls.syncedThrough(s.Login)
 	if err != nil {
 		return nil, err
 	}
-	in.Rules.Approve = false // the website answers for them
+	l.Rules.Approve = false // the website answers for them
 	outcomes := make([]site.SyncOutcome, 0, len(s.Users))
 	for _, told := range s.Users {
-		e := &entry{p, in, Person{
+		a := &admission{ls, l, Person{
 			Subject: told.ExternalID, Username: told.Username, Name: told.Name, Email: told.Email,
 			Groups: told.Groups, Admin: told.Admin, Moderator: told.Moderator,
 		}, by}
 		o := site.SyncOutcome{ExternalID: told.ExternalID}
 		var u site.User
-		u, o.Outcome, err = e.sync(ctx, told.Suspended, s.SparesAdmins)
+		u, o.Outcome, err = a.sync(ctx, told.Suspended, s.SparesAdmins)
 		o.Username = u.Username
 		if err != nil {
 			if code := userkeys.AsError(err).Code; code == userkeys.Unavailable || code == userkeys.Internal {
@@ -68,7 +68,7 @@ func (p *People) Sync(ctx context.Context, s site.Sync, by site.Caller) ([]site.
 			o.Outcome, o.Error = failed, userkeys.AsError(err).Public
 			if userkeys.AsError(err).Reason == site.ReasonChooseName {
 				o.Error = "the user name is taken at this site or cannot be one; if the account is theirs, link it with " +
-					"userkeys user link NAME " + in.Name + " " + strconv.QuoteToASCII(told.ExternalID)
+					"userkeys user link NAME " + l.Name + " " + strconv.QuoteToASCII(told.ExternalID)
 			}
 		}
 		outcomes = append(outcomes, o)
@@ -76,17 +76,16 @@ func (p *People) Sync(ctx context.Context, s site.Sync, by site.Caller) ([]site.
 	return outcomes, nil
 }
 
-func (p *People) syncedThrough(login string) (In, error) {
-	if login == "" && len(p.ways) == 1 {
-		return p.ways[0].In, nil
+func (ls *Logins) syncedThrough(name string) (Login, error) {
+	if name == "" && len(ls.logins) == 1 {
+		return ls.logins[0].Login, nil
 	}
-	for _, w := range p.ways {
-		if w.In.Name == login {
-			return w.In, nil
-		}
+	l, err := ls.login(name)
+	if err != nil {
+		err = userkeys.Errorf(userkeys.InvalidParameters,
+			"login must name a login of the configuration file; there is none called %s", strconv.QuoteToASCII(name))
 	}
-	return In{}, userkeys.Errorf(userkeys.InvalidParameters,
-		"login must name a login of the configuration file; there is none called %s", strconv.QuoteToASCII(login))
+	return l.Login, err
 }
 
 var errSpared = userkeys.Errorf(userkeys.InvalidAccess,
@@ -94,35 +93,35 @@ var errSpared = userkeys.Errorf(userkeys.InvalidAccess,
 		"a user or an end of its own")
 
 // sync does to one user what the website tells.
-func (e *entry) sync(ctx context.Context, suspended *bool, spares bool) (site.User, string, error) {
-	if err := e.who.check(); err != nil {
+func (a *admission) sync(ctx context.Context, suspended *bool, spares bool) (site.User, string, error) {
+	if err := a.who.check(); err != nil {
 		return site.User{}, "", err
 	}
-	id, err := e.cfg.Store.Identity(ctx, e.in.Issuer, e.who.Subject)
+	id, err := a.cfg.Store.Identity(ctx, a.login.Issuer, a.who.Subject)
 	if errors.Is(err, userkeys.NotFound) {
-		return e.syncNew(ctx, suspended, spares)
+		return a.syncNew(ctx, suspended, spares)
 	}
 	if err != nil {
 		return site.User{}, "", err
 	}
-	u, err := e.accounts.User(ctx, id.UserID)
+	u, err := a.cfg.Accounts.User(ctx, id.UserID)
 	if err != nil {
 		return site.User{}, "", err
 	}
 	now := u
-	e.in.Rules.apply(&now, e.who)
+	a.login.Rules.apply(&now, a.who)
 	if spares && (u.Admin || now.Admin) {
 		return u, "", errSpared
 	}
-	if !e.in.Rules.let(e.who) { // who may not sign in any more is one who is gone
+	if !a.login.Rules.allows(a.who) { // who may not sign in any more is one who is gone
 		gone := true
 		suspended = &gone
 	}
 	// The suspension comes first: nothing that is wrong with the rest may hold it up.
-	if now, err = e.suspend(ctx, u, suspended); err != nil {
+	if now, err = a.suspend(ctx, u, suspended); err != nil {
 		return u, "", err
 	}
-	if now, err = e.renew(ctx, now); err != nil {
+	if now, err = a.renew(ctx, now); err != nil {
 		return u, "", err
 	}
 	if sameUser(now, u) && now.SuspendedAt.IsZero() == u.SuspendedAt.IsZero() {
@@ -131,33 +130,33 @@ func (e *entry) sync(ctx context.Context, suspended *bool, spares bool) (site.Us
 	return now, changed, nil
 }
 
-func (e *entry) syncNew(ctx context.Context, suspended *bool, spares bool) (site.User, string, error) {
-	if !e.in.Rules.let(e.who) {
+func (a *admission) syncNew(ctx context.Context, suspended *bool, spares bool) (site.User, string, error) {
+	if !a.login.Rules.allows(a.who) {
 		return site.User{}, "", errNotInvited
 	}
 	var probe site.User
-	e.in.Rules.apply(&probe, e.who)
+	a.login.Rules.apply(&probe, a.who)
 	if spares && probe.Admin {
 		return site.User{}, "", errSpared
 	}
-	u, err := e.create(ctx, site.Identity{
-		Issuer: e.in.Issuer, Subject: e.who.Subject, Username: e.who.Username, Login: e.in.Name,
+	u, err := a.create(ctx, site.Identity{
+		Issuer: a.login.Issuer, Subject: a.who.Subject, Username: a.who.Username, Login: a.login.Name,
 	})
 	if err == nil {
-		u, err = e.suspend(ctx, u, suspended)
+		u, err = a.suspend(ctx, u, suspended)
 	}
 	return u, created, err
 }
 
 // suspend suspends or unsuspends a user, if that changes anything; nil leaves what is.
-func (e *entry) suspend(ctx context.Context, u site.User, suspended *bool) (site.User, error) {
+func (a *admission) suspend(ctx context.Context, u site.User, suspended *bool) (site.User, error) {
 	switch {
 	case suspended == nil:
 		return u, nil
 	case *suspended && u.SuspendedAt.IsZero():
-		return e.accounts.Suspend(ctx, u.ID, e.by)
+		return a.cfg.Accounts.Suspend(ctx, u.ID, a.by)
 	case !*suspended && !u.SuspendedAt.IsZero():
-		return e.accounts.Unsuspend(ctx, u.ID, e.by)
+		return a.cfg.Accounts.Unsuspend(ctx, u.ID, a.by)
 	}
 	return u, nil
 }

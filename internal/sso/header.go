@@ -1,4 +1,4 @@
-package outside
+package sso
 
 import (
 	"context"
@@ -14,8 +14,8 @@ import (
 	"userkeys/gateway"
 )
 
-// Header is a proxy before the site that signs people in and says who they are in headers of each request.
-type Header struct {
+// HeaderConfig is a proxy before the site that signs people in and says who they are in headers of each request.
+type HeaderConfig struct {
 	User   string // the header that says who it is
 	Name   string // full name; empty: no header says
 	Email  string // e-mail address; empty: no header says
@@ -25,31 +25,31 @@ type Header struct {
 	Unix bool
 }
 
-// header reads whom a trusted proxy names.
-type header struct {
+// headerProvider reads whom a trusted proxy names.
+type headerProvider struct {
 	Login
 	callback string
 	log      *slog.Logger
 }
 
-func (h header) at() *url.URL { return nil }
+func (h headerProvider) address() *url.URL { return nil }
 
-func (h header) begin(_ context.Context, s signIn) (string, error) {
+func (h headerProvider) begin(_ context.Context, s pendingSignIn) (string, error) {
 	return h.callback + "?state=" + s.State, nil
 }
 
-func (h header) names(r *http.Request, s signIn) bool {
+func (h headerProvider) answers(r *http.Request, s pendingSignIn) bool {
 	return same(s.State, r.URL.Query().Get("state"))
 }
 
-func (h header) finish(r *http.Request, _ signIn) (Person, error) { return h.read(r) }
+func (h headerProvider) finish(r *http.Request, _ pendingSignIn) (Person, error) { return h.read(r) }
 
 // read returns whom the proxy names in r. Whoever else sends the header is not believed, and the log says so.
-func (h header) read(r *http.Request) (Person, error) {
+func (h headerProvider) read(r *http.Request) (Person, error) {
 	if !h.trusts(r.RemoteAddr) {
 		if _, sent := r.Header[http.CanonicalHeaderKey(h.Header.User)]; sent {
 			h.log.WarnContext(r.Context(), "a header that signs people in came from an address that is not trusted",
-				"login", h.In.Name, "header", h.Header.User, "peer", r.RemoteAddr)
+				"login", h.Name, "header", h.Header.User, "peer", r.RemoteAddr)
 		}
 		return Person{}, refused("the request does not come from the proxy")
 	}
@@ -79,7 +79,7 @@ func (h header) read(r *http.Request) (Person, error) {
 
 // one returns the one value of a header; "" if the name is. A header that comes twice, or in another spelling that
 // some program reads as the same, did not come from the proxy alone.
-func (h header) one(r *http.Request, name string) (string, error) {
+func (h headerProvider) one(r *http.Request, name string) (string, error) {
 	if name == "" {
 		return "", nil
 	}
@@ -99,7 +99,7 @@ func (h header) one(r *http.Request, name string) (string, error) {
 	return strings.Trim(values[0], " \t"), nil
 }
 
-func (h header) trusts(peer string) bool {
+func (h headerProvider) trusts(peer string) bool {
 	host, _, err := net.SplitHostPort(peer)
 	if err != nil { // a Unix socket has no address
 		return h.Header.Unix && (peer == "" || peer == "@")

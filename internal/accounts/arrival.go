@@ -1,4 +1,4 @@
-package identity
+package accounts
 
 import (
 	"context"
@@ -11,16 +11,16 @@ import (
 
 // IdentityStore remembers users whom providers sign in.
 type IdentityStore interface {
-	// CreateOutsideUser makes a user with an identity. Errors: [userkeys.Conflict] if the name or the address is
+	// CreateWithIdentity makes a user with an identity. Errors: [userkeys.Conflict] if the name or the address is
 	// taken, with the reason "identity taken" if the identity is.
-	CreateOutsideUser(ctx context.Context, a site.Account, id site.Identity, by site.Caller) (site.User, error)
+	CreateWithIdentity(ctx context.Context, a site.Account, id site.Identity, by site.Caller) (site.User, error)
 }
 
-// CreateOutsider makes an account without a password for somebody whom a provider has named.
+// CreateWithIdentity makes an account without a password for somebody whom a provider has named.
 //
 // Errors: [userkeys.InvalidParameters] with what is wrong; [userkeys.Conflict] for a name or an e-mail address that is
 // taken, or an identity that a user has already.
-func (ac *Accounts) CreateOutsider(
+func (ac *Accounts) CreateWithIdentity(
 	ctx context.Context, u site.User, id site.Identity, by site.Caller,
 ) (site.User, error) {
 	u.CreatedAt = ac.now().UTC()
@@ -28,23 +28,23 @@ func (ac *Accounts) CreateOutsider(
 	if err := checkUser(&u); err != nil {
 		return site.User{}, err
 	}
-	u, err := ac.identities.CreateOutsideUser(ctx, site.Account{User: u}, id, by)
+	u, err := ac.identities.CreateWithIdentity(ctx, site.Account{User: u}, id, by)
 	return u, coded(err)
 }
 
-// Arrival is a user whom a provider has just named.
-type Arrival struct {
-	User    site.User
-	Login   string        // the name of the login
-	Subject string        // what the provider calls the user
-	Lasts   time.Duration // how long the session may last; 0: as long as any
-	Fresh   bool          // they have just proved who they are, as the site asked
+// ProviderSignIn is a user whom a provider has just named.
+type ProviderSignIn struct {
+	User       site.User
+	Login      string        // the name of the login
+	Subject    string        // what the provider calls the user
+	PauseAfter time.Duration // how long the session may last; 0: as long as any
+	Fresh      bool          // they have just proved who they are, as the site asked
 }
 
-// Arrive begins a session for a user whom a provider has named. The request must have passed Sessions.
+// SignInFrom begins a session for a user whom a provider has named. The request must have passed Sessions.
 //
 // Errors: [ErrMayNotAct].
-func (ac *Accounts) Arrive(r *http.Request, a Arrival) error {
+func (ac *Accounts) SignInFrom(r *http.Request, a ProviderSignIn) error {
 	ctx := r.Context()
 	v := ac.visitOf(ctx)
 	if v == nil {
@@ -58,7 +58,7 @@ func (ac *Accounts) Arrive(r *http.Request, a Arrival) error {
 		return ErrMayNotAct
 	}
 	v.early = ac.earlyOf(r)
-	how := beginning{login: a.Login, subject: a.Subject, lifetime: a.Lasts, known: !a.Fresh}
+	how := beginning{login: a.Login, subject: a.Subject, pauseAfter: a.PauseAfter, known: !a.Fresh}
 	if err := ac.signIn(ctx, v, account, how); err != nil {
 		return err
 	}

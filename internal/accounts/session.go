@@ -1,4 +1,4 @@
-package identity
+package accounts
 
 import (
 	"context"
@@ -241,7 +241,7 @@ func (v *visit) look(ctx context.Context) error {
 	if err != nil || !u.MayAct() {
 		return v.end(ctx)
 	}
-	if v.get(keyVia) != "" && u.Paused(v.ac.gone, v.ac.now()) {
+	if v.get(keyVia) != "" && u.Paused(v.ac.pauseAfter, v.ac.now()) {
 		return v.end(ctx) // an app's session is no longer than its keys
 	}
 	if login := v.get(keyLogin); login != "" && v.ac.stays != nil && !v.ac.stays(v.request, login, v.get(keySubject)) {
@@ -289,11 +289,11 @@ func (v *visit) about(now time.Time) site.UserSession {
 
 // A beginning is how a session begins, besides the user. The zero beginning is a password.
 type beginning struct {
-	app      *site.AppSession // the app that begins it
-	login    string           // the login through which a provider signed the user in
-	subject  string           // what the provider calls the user
-	lifetime time.Duration    // of the session; 0: the usual one
-	known    bool             // the provider knew the user, who need not have proved anything
+	app        *site.AppSession // the app that begins it
+	login      string           // the login through which a provider signed the user in
+	subject    string           // what the provider calls the user
+	pauseAfter time.Duration    // how long the session may last; 0: as long as any
+	known      bool             // the provider knew the user, who need not have proved anything
 }
 
 // start signs u in, or an app as u: under a new token, so that whoever planted or saw the
@@ -328,8 +328,8 @@ func (v *visit) start(ctx context.Context, u site.User, how beginning) error {
 		s.Put(v.ctx, keyEarly, hex.EncodeToString(hashToken(formSecret(v.early))))
 	}
 	lifetime := sessionLifetime
-	if how.lifetime > 0 {
-		lifetime = min(lifetime, how.lifetime)
+	if how.pauseAfter > 0 {
+		lifetime = min(lifetime, how.pauseAfter)
 	}
 	s.SetDeadline(v.ctx, now.Add(lifetime))
 	row := site.SessionRow{UserID: u.ID, About: v.about(now)}

@@ -1,4 +1,4 @@
-package identity
+package accounts
 
 import (
 	"errors"
@@ -19,7 +19,7 @@ type Config struct {
 	Users    UserStore
 	Sessions SessionStore
 	Guesses  password.GuessStore
-	// Identities is needed by [Accounts.CreateOutsider] alone.
+	// Identities is needed by [Accounts.CreateWithIdentity] alone.
 	Identities IdentityStore
 	// Own is needed for what users do to their own account alone, as with [Own.ChangePassword].
 	Own OwnStore
@@ -38,9 +38,9 @@ type Config struct {
 	// Stays reports whether a session that began through a login goes on for r: whether r is still from whom the
 	// provider called subject. nil: every session goes on until it ends by itself.
 	Stays func(r *http.Request, login, subject string) bool
-	// OwnerGone is, by the name of a login, how long after a user's last sign-in through it the sessions end that apps
+	// PauseAfter is, by the name of a login, how long after a user's last sign-in through it the sessions end that apps
 	// began; see authority.Config.
-	OwnerGone map[string]time.Duration
+	PauseAfter map[string]time.Duration
 	// Cost is what one password hash takes; the zero value is [password.DefaultCost].
 	Cost password.Cost
 }
@@ -59,7 +59,7 @@ type Accounts struct {
 	secure     bool
 	loginPath  string
 	clientIP   func(*http.Request) string
-	gone       map[string]time.Duration
+	pauseAfter map[string]time.Duration
 	stays      func(r *http.Request, login, subject string) bool
 	hasher     *password.Hasher
 	sessions   *scs.SessionManager
@@ -68,7 +68,7 @@ type Accounts struct {
 // New checks cfg and makes [Accounts].
 func New(cfg Config) (*Accounts, error) {
 	if cfg.Users == nil || cfg.Sessions == nil || cfg.Guesses == nil || cfg.ClientIP == nil {
-		return nil, errors.New("identity: Config needs its stores and a ClientIP")
+		return nil, errors.New("accounts: Config needs its stores and a ClientIP")
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
@@ -80,16 +80,16 @@ func New(cfg Config) (*Accounts, error) {
 		cfg.LoginPath = "/user-api-key/login"
 	}
 	if _, err := userkeys.CanonicalPath(cfg.LoginPath); err != nil || strings.Contains(cfg.LoginPath, "?") {
-		return nil, errors.New("identity: the login path is no path of this site")
+		return nil, errors.New("accounts: the login path is no path of this site")
 	}
 	hasher, err := password.NewHasher(cfg.Cost)
 	if err != nil {
-		return nil, fmt.Errorf("identity: %w", err)
+		return nil, fmt.Errorf("accounts: %w", err)
 	}
 	ac := &Accounts{
 		users: cfg.Users, store: cfg.Sessions, guesses: password.NewGuesses(cfg.Guesses, cfg.Now),
 		identities: cfg.Identities, own: cfg.Own, now: cfg.Now, log: cfg.Logger,
-		secure: cfg.Secure, loginPath: cfg.LoginPath, clientIP: cfg.ClientIP, stays: cfg.Stays, gone: cfg.OwnerGone,
+		secure: cfg.Secure, loginPath: cfg.LoginPath, clientIP: cfg.ClientIP, stays: cfg.Stays, pauseAfter: cfg.PauseAfter,
 		hasher: hasher,
 	}
 	ac.sessions = ac.newSessions()

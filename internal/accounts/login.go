@@ -1,4 +1,4 @@
-package identity
+package accounts
 
 import (
 	"cmp"
@@ -18,7 +18,7 @@ import (
 var errNoSession = &userkeys.Error{
 	Code:   userkeys.Internal,
 	Public: "something went wrong on this server",
-	Err:    errors.New("identity: the request has not passed Sessions"),
+	Err:    errors.New("accounts: the request has not passed Sessions"),
 }
 
 // errWrong is the one answer to whoever does not get in.

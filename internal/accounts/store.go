@@ -1,5 +1,5 @@
-// Package identity is who is at the browser: accounts and sessions. It knows users, not keys.
-package identity
+// Package accounts is who is at the browser: accounts and sessions. It knows users, not keys.
+package accounts
 
 import (
 	"context"

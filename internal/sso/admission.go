@@ -1,4 +1,4 @@
-package outside
+package sso
 
 import (
 	"context"
@@ -10,7 +10,7 @@ import (
 	"golang.org/x/text/unicode/norm"
 
 	"userkeys"
-	"userkeys/internal/identity"
+	"userkeys/internal/accounts"
 	"userkeys/site"
 )
 
@@ -34,12 +34,12 @@ const (
 	maxName         = 255 // bytes
 )
 
-// An entry is somebody who comes in through a login.
-type entry struct {
-	*People
-	in  In
-	who Person
-	by  site.Caller
+// admission is somebody who comes in through a login.
+type admission struct {
+	*Logins
+	login Login
+	who   Person
+	by    site.Caller
 }
 
 // enter signs in whomever a provider has named, and makes their account if they have none. It is the only way in
@@ -47,17 +47,17 @@ type entry struct {
 //
 // Errors: [userkeys.InvalidCredentials] for somebody who may not sign in; [userkeys.Conflict] with
 // [site.ReasonChooseName].
-func (p *People) enter(r *http.Request, in In, who Person) error {
-	e := entry{p, in, who, site.Caller{As: site.CallerSystem, Address: p.cfg.ClientIP(r)}}
-	u, err := e.admit(r.Context())
+func (ls *Logins) enter(r *http.Request, l Login, who Person) error {
+	a := admission{ls, l, who, site.Caller{As: site.CallerSystem, Address: ls.cfg.ClientIP(r)}}
+	u, err := a.admit(r.Context())
 	if err == nil {
-		err = p.accounts.Arrive(r, identity.Arrival{
-			User: u, Login: in.Name, Subject: who.Subject, Lasts: in.GoneAfter, Fresh: who.Fresh,
+		err = ls.cfg.Accounts.SignInFrom(r, accounts.ProviderSignIn{
+			User: u, Login: l.Name, Subject: who.Subject, PauseAfter: l.PauseAfter, Fresh: who.Fresh,
 		})
 	}
 	if err != nil {
-		p.cfg.Logger.InfoContext(r.Context(), "login refused", "through", in.Name, "subject", who.Subject,
-			"ip", e.by.Address, "err", err)
+		ls.cfg.Logger.InfoContext(r.Context(), "login refused", "through", l.Name, "subject", who.Subject,
+			"ip", a.by.Address, "err", err)
 	}
 	return err
 }
@@ -65,46 +65,46 @@ func (p *People) enter(r *http.Request, in In, who Person) error {
 var errNotInvited = userkeys.Errorf(userkeys.InvalidCredentials,
 	"only members of certain groups may sign in at this site, and you are in none of them")
 
-// admit finds or makes the account of e.who, and gives it what the rules say.
-func (e *entry) admit(ctx context.Context) (site.User, error) {
-	if err := e.who.check(); err != nil {
+// admit finds or makes the account of a.who, and gives it what the rules say.
+func (a *admission) admit(ctx context.Context) (site.User, error) {
+	if err := a.who.check(); err != nil {
 		return site.User{}, err
 	}
-	if !e.in.Rules.let(e.who) {
+	if !a.login.Rules.allows(a.who) {
 		return site.User{}, errNotInvited
 	}
-	id, err := e.cfg.Store.Identity(ctx, e.in.Issuer, e.who.Subject)
+	id, err := a.cfg.Store.Identity(ctx, a.login.Issuer, a.who.Subject)
 	if errors.Is(err, userkeys.NotFound) {
-		return e.newcomer(ctx)
+		return a.newcomer(ctx)
 	}
 	if err != nil {
 		return site.User{}, err
 	}
-	u, err := e.accounts.User(ctx, id.UserID)
+	u, err := a.cfg.Accounts.User(ctx, id.UserID)
 	if err != nil {
 		return site.User{}, err
 	}
 	if !u.MayAct() {
-		return site.User{}, identity.ErrMayNotAct
+		return site.User{}, accounts.ErrMayNotAct
 	}
-	if u, err = e.renew(ctx, u); err != nil {
+	if u, err = a.renew(ctx, u); err != nil {
 		return site.User{}, err
 	}
-	id.Username, id.SignedInAt = e.who.Username, e.cfg.Now().UTC()
-	return u, e.cfg.Store.NoteSignIn(ctx, site.SignIn{Identity: id, Login: e.in.Name, Pauses: e.in.GoneAfter > 0})
+	id.Login, id.Username, id.SignedInAt = a.login.Name, a.who.Username, a.cfg.Now().UTC()
+	return u, a.cfg.Store.NoteSignIn(ctx, site.SignIn{Identity: id, PauseAfter: a.login.PauseAfter})
 }
 
 // check refuses somebody whom a provider did not name properly, and drops what cannot be kept.
 func (o *Person) check() error {
-	if o.Subject == "" || o.Subject == "0" || len(o.Subject) > maxSubjectBytes || !identity.IsOneLine(o.Subject) ||
+	if o.Subject == "" || o.Subject == "0" || len(o.Subject) > maxSubjectBytes || !accounts.IsOneLine(o.Subject) ||
 		strings.TrimSpace(o.Subject) != o.Subject {
 		return userkeys.Errorf(userkeys.InvalidCredentials, "the place where you signed in did not say who you are")
 	}
-	if !identity.IsOneLine(o.Username) {
+	if !accounts.IsOneLine(o.Username) {
 		o.Username = ""
 	}
 	o.Username = strings.ToValidUTF8(o.Username[:min(len(o.Username), maxName)], "")
-	if !identity.IsEmail(o.Email) {
+	if !accounts.IsEmail(o.Email) {
 		o.Email = ""
 	}
 	return nil
@@ -112,23 +112,23 @@ func (o *Person) check() error {
 
 // renew gives a user what the provider and the rules say today. A user who would be the last active administrator
 // stays one.
-func (e *entry) renew(ctx context.Context, u site.User) (site.User, error) {
+func (a *admission) renew(ctx context.Context, u site.User) (site.User, error) {
 	want := u
-	e.in.Rules.apply(&want, e.who)
-	if name := e.who.fullName(); name != "" {
+	a.login.Rules.apply(&want, a.who)
+	if name := a.who.fullName(); name != "" {
 		want.Name = name
 	}
-	if e.who.Email != "" {
-		want.Email = strings.ToLower(e.who.Email)
+	if a.who.Email != "" {
+		want.Email = strings.ToLower(a.who.Email)
 	}
 	if sameUser(want, u) {
 		return u, nil
 	}
 	change := func() (site.User, error) {
-		return e.accounts.Update(ctx, u.ID, func(now *site.User) {
+		return a.cfg.Accounts.Update(ctx, u.ID, func(now *site.User) {
 			now.Name, now.Email, now.Groups = want.Name, want.Email, want.Groups
 			now.TrustLevel, now.Admin, now.Moderator = want.TrustLevel, want.Admin, want.Moderator
-		}, e.by)
+		}, a.by)
 	}
 	got, err := change()
 	if errors.Is(err, userkeys.Conflict) && want.Email != u.Email { // perhaps the address is another user's
@@ -136,8 +136,8 @@ func (e *entry) renew(ctx context.Context, u site.User) (site.User, error) {
 		got, err = change()
 	}
 	if errors.Is(err, userkeys.Conflict) && u.Admin { // this is the last administrator
-		e.cfg.Logger.WarnContext(ctx, "login: the last administrator stays one, whatever the provider says",
-			"user", u.ID, "through", e.in.Name)
+		a.cfg.Logger.WarnContext(ctx, "login: the last administrator stays one, whatever the provider says",
+			"user", u.ID, "through", a.login.Name)
 		want.Admin = true
 		got, err = change()
 	}
@@ -152,7 +152,7 @@ func sameUser(a, b site.User) bool {
 // fullName is what o is shown as: the full name or, without one, the user name as the provider spells it.
 func (o Person) fullName() string {
 	for _, s := range []string{o.Name, o.Username} {
-		if s = strings.TrimSpace(norm.NFC.String(s)); s != "" && len(s) <= maxName && identity.IsOneLine(s) {
+		if s = strings.TrimSpace(norm.NFC.String(s)); s != "" && len(s) <= maxName && accounts.IsOneLine(s) {
 			return s
 		}
 	}
@@ -160,27 +160,26 @@ func (o Person) fullName() string {
 }
 
 // newcomer makes the account of somebody who signs in for the first time.
-func (e *entry) newcomer(ctx context.Context) (site.User, error) {
+func (a *admission) newcomer(ctx context.Context) (site.User, error) {
 	id := site.Identity{
-		Issuer: e.in.Issuer, Subject: e.who.Subject, Username: e.who.Username, Login: e.in.Name,
-		SignedInAt: e.cfg.Now().UTC(),
+		Issuer: a.login.Issuer, Subject: a.who.Subject, Username: a.who.Username, Login: a.login.Name,
+		SignedInAt: a.cfg.Now().UTC(),
 	}
-	made, err := e.create(ctx, id)
+	made, err := a.create(ctx, id)
 	if errors.Is(err, userkeys.Conflict) {
-		if _, again := e.cfg.Store.Identity(ctx, e.in.Issuer, e.who.Subject); again == nil {
-			return e.admit(ctx) // made by another sign-in of the same person meanwhile
+		if _, again := a.cfg.Store.Identity(ctx, a.login.Issuer, a.who.Subject); again == nil {
+			return a.admit(ctx) // made by another sign-in of the same person meanwhile
 		}
 	}
 	if err != nil {
 		return site.User{}, err
 	}
 	id.UserID = made.ID
-	err = e.cfg.Store.NoteSignIn(ctx, site.SignIn{Identity: id, Login: e.in.Name, Pauses: e.in.GoneAfter > 0})
-	if err != nil {
+	if err = a.cfg.Store.NoteSignIn(ctx, site.SignIn{Identity: id, PauseAfter: a.login.PauseAfter}); err != nil {
 		return site.User{}, err
 	}
 	if !made.MayAct() {
-		return site.User{}, identity.ErrMayNotAct
+		return site.User{}, accounts.ErrMayNotAct
 	}
 	return made, nil
 }
@@ -189,29 +188,29 @@ func (e *entry) newcomer(ctx context.Context) (site.User, error) {
 // that is taken or cannot be a user name here, so that nobody takes another's name before they come.
 //
 // Errors: [userkeys.Conflict] with [site.ReasonChooseName].
-func (e *entry) create(ctx context.Context, id site.Identity) (site.User, error) {
-	name, taken := e.who.Username, false
-	if identity.IsUsername(name) && !reserved[strings.ToLower(name)] {
-		u, err := e.createAs(ctx, name, id)
+func (a *admission) create(ctx context.Context, id site.Identity) (site.User, error) {
+	name, taken := a.who.Username, false
+	if accounts.IsUsername(name) && !reserved[strings.ToLower(name)] {
+		u, err := a.createAs(ctx, name, id)
 		if !errors.Is(err, userkeys.Conflict) {
 			return u, err
 		}
 		taken = true
 	}
-	switch chosen := e.who.Chosen; {
+	switch chosen := a.who.Chosen; {
 	case chosen == "" && taken:
 		return site.User{}, chooseName("The user name %s is taken at this site. Choose another one; "+
 			"if that account is yours, ask an administrator to link it with this sign-in.", name)
 	case chosen == "":
 		return site.User{}, chooseName("Choose the user name that you want to have here.")
-	case !identity.IsUsername(chosen):
+	case !accounts.IsUsername(chosen):
 		return site.User{}, chooseName("This cannot be a user name.")
 	case reserved[strings.ToLower(chosen)]:
 		return site.User{}, chooseName("The user name %s is kept for the site itself. Choose another one.", chosen)
 	}
-	u, err := e.createAs(ctx, e.who.Chosen, id)
+	u, err := a.createAs(ctx, a.who.Chosen, id)
 	if errors.Is(err, userkeys.Conflict) {
-		err = chooseName("The user name %s is taken at this site. Choose another one.", e.who.Chosen)
+		err = chooseName("The user name %s is taken at this site. Choose another one.", a.who.Chosen)
 	}
 	return u, err
 }
@@ -220,16 +219,16 @@ func (e *entry) create(ctx context.Context, id site.Identity) (site.User, error)
 var reserved = map[string]bool{"admin": true, "administrator": true, "root": true, "system": true, "moderator": true}
 
 // createAs makes an account of that user name.
-func (e *entry) createAs(ctx context.Context, name string, id site.Identity) (site.User, error) {
+func (a *admission) createAs(ctx context.Context, name string, id site.Identity) (site.User, error) {
 	u := site.User{
-		Username: name, Name: e.who.fullName(), Email: e.who.Email,
-		TrustLevel: e.in.Rules.TrustLevel, Active: !e.in.Rules.Approve,
+		Username: name, Name: a.who.fullName(), Email: a.who.Email,
+		TrustLevel: a.login.Rules.TrustLevel, Active: !a.login.Rules.Approve,
 	}
-	e.in.Rules.apply(&u, e.who)
-	made, err := e.accounts.CreateOutsider(ctx, u, id, e.by)
+	a.login.Rules.apply(&u, a.who)
+	made, err := a.cfg.Accounts.CreateWithIdentity(ctx, u, id, a.by)
 	if errors.Is(err, userkeys.Conflict) && u.Email != "" { // perhaps it is the address that somebody else has
 		u.Email = ""
-		made, err = e.accounts.CreateOutsider(ctx, u, id, e.by)
+		made, err = a.cfg.Accounts.CreateWithIdentity(ctx, u, id, a.by)
 	}
 	return made, err
 }

@@ -1,10 +1,10 @@
-package outside
+package sso
 
 import (
 	"slices"
 
 	"userkeys"
-	"userkeys/internal/identity"
+	"userkeys/internal/accounts"
 	"userkeys/site"
 )
 
@@ -16,7 +16,7 @@ type Rules struct {
 	TrustLevel int      // of a new account
 	Groups     bool     // the provider's groups are taken over, as far as their names may be names of groups here
 	Staff      bool     // the provider's word about administrators and moderators is believed
-	Each       []Rule
+	Rules      []Rule
 }
 
 // Rule gives something to members of a group of the provider, or to one person there.
@@ -26,24 +26,24 @@ type Rule struct {
 	Admin      bool
 	Moderator  bool
 	TrustLevel int    // at least this one; 0: the rule is about something else
-	Into       string // a group here
+	AddGroup   string // a group here
 }
 
-func (r Rule) about(o Person) bool {
+func (r Rule) appliesTo(o Person) bool {
 	return r.User != "" && r.User == o.Subject || r.Group != "" && slices.Contains(o.Groups, r.Group)
 }
 
-// let reports whether o may sign in at all.
-func (rs Rules) let(o Person) bool {
+// allows reports whether o may sign in at all.
+func (rs Rules) allows(o Person) bool {
 	return len(rs.OnlyGroups) == 0 ||
 		slices.ContainsFunc(o.Groups, func(g string) bool { return slices.Contains(rs.OnlyGroups, g) })
 }
 
 // apply gives u what the rules say of o.
 func (rs Rules) apply(u *site.User, o Person) {
-	any := func(what func(Rule) bool) bool { return slices.ContainsFunc(rs.Each, what) }
+	any := func(what func(Rule) bool) bool { return slices.ContainsFunc(rs.Rules, what) }
 	given := func(what func(Rule) bool) bool {
-		return any(func(r Rule) bool { return what(r) && r.about(o) })
+		return any(func(r Rule) bool { return what(r) && r.appliesTo(o) })
 	}
 	admin, moderator := func(r Rule) bool { return r.Admin }, func(r Rule) bool { return r.Moderator }
 	if rs.Staff || any(admin) {
@@ -54,13 +54,13 @@ func (rs Rules) apply(u *site.User, o Person) {
 	}
 	if any(func(r Rule) bool { return r.TrustLevel > 0 }) {
 		u.TrustLevel = rs.TrustLevel
-		for _, r := range rs.Each {
-			if r.about(o) {
+		for _, r := range rs.Rules {
+			if r.appliesTo(o) {
 				u.TrustLevel = max(u.TrustLevel, r.TrustLevel)
 			}
 		}
 	}
-	if rs.Groups || any(func(r Rule) bool { return r.Into != "" }) {
+	if rs.Groups || any(func(r Rule) bool { return r.AddGroup != "" }) {
 		u.Groups = rs.groups(o)
 	}
 }
@@ -69,18 +69,18 @@ func (rs Rules) apply(u *site.User, o Person) {
 func (rs Rules) groups(o Person) []string {
 	var out []string
 	add := func(g string) {
-		if len(out) < identity.MaxGroups && !slices.Contains(out, g) {
+		if len(out) < accounts.MaxGroups && !slices.Contains(out, g) {
 			out = append(out, g)
 		}
 	}
-	for _, r := range rs.Each {
-		if r.Into != "" && r.about(o) {
-			add(r.Into)
+	for _, r := range rs.Rules {
+		if r.AddGroup != "" && r.appliesTo(o) {
+			add(r.AddGroup)
 		}
 	}
 	if rs.Groups {
 		for _, g := range o.Groups {
-			if identity.IsGroup(g) {
+			if accounts.IsGroup(g) {
 				add(g)
 			}
 		}
@@ -93,17 +93,17 @@ func (rs Rules) Check() error {
 	if rs.TrustLevel < 0 || rs.TrustLevel > 4 {
 		return userkeys.Errorf(userkeys.InvalidParameters, "a trust level is 0 to 4")
 	}
-	for _, r := range rs.Each {
+	for _, r := range rs.Rules {
 		if (r.Group == "") == (r.User == "") {
 			return userkeys.Errorf(userkeys.InvalidParameters, "a rule names either a group or a user of the provider")
 		}
 		if r.TrustLevel < 0 || r.TrustLevel > 4 {
 			return userkeys.Errorf(userkeys.InvalidParameters, "a trust level is 0 to 4")
 		}
-		if r.Into != "" && !identity.IsGroup(r.Into) {
-			return userkeys.Errorf(userkeys.InvalidParameters, "the name %q cannot be that of a group here", r.Into)
+		if r.AddGroup != "" && !accounts.IsGroup(r.AddGroup) {
+			return userkeys.Errorf(userkeys.InvalidParameters, "the name %q cannot be that of a group here", r.AddGroup)
 		}
-		if !r.Admin && !r.Moderator && r.TrustLevel == 0 && r.Into == "" {
+		if !r.Admin && !r.Moderator && r.TrustLevel == 0 && r.AddGroup == "" {
 			return userkeys.Errorf(userkeys.InvalidParameters, "a rule gives something: admin, moderator, trust-level or into")
 		}
 	}

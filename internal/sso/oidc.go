@@ -1,4 +1,4 @@
-package outside
+package sso
 
 import (
 	"cmp"
@@ -17,8 +17,8 @@ import (
 	"userkeys/internal/outward"
 )
 
-// OIDC is an OpenID provider.
-type OIDC struct {
+// OIDCConfig is an OpenID provider.
+type OIDCConfig struct {
 	Issuer       string // an https address, exactly as the provider says it
 	ClientID     string
 	ClientSecret string   // empty for a client without one
@@ -38,9 +38,9 @@ var algorithms = []string{
 	oidc.RS256, oidc.RS384, oidc.RS512, oidc.PS256, oidc.PS384, oidc.PS512, oidc.ES256, oidc.ES384, oidc.ES512, oidc.EdDSA,
 }
 
-// openID asks an OpenID provider by the code flow with PKCE.
-type openID struct {
-	OIDC
+// oidcProvider asks an OpenID provider by the code flow with PKCE.
+type oidcProvider struct {
+	OIDCConfig
 	name     string
 	callback string
 	client   *http.Client
@@ -60,14 +60,14 @@ type discovered struct {
 	namesItself bool
 }
 
-func newOIDC(l Login, callback string, client *http.Client, now func() time.Time) *openID {
+func newOIDC(l Login, callback string, client *http.Client, now func() time.Time) *oidcProvider {
 	if client == nil {
 		client = outward.New(outward.Config{
 			Inward: inwardOf(l.OIDC.Issuer), Timeout: oidcPatience, MaxBody: maxOIDCAnswer,
 		})
 	}
-	return &openID{
-		OIDC: l.OIDC, name: l.title(), callback: callback, client: client, now: now, asking: make(chan struct{}, 1),
+	return &oidcProvider{
+		OIDCConfig: l.OIDC, name: l.title(), callback: callback, client: client, now: now, asking: make(chan struct{}, 1),
 	}
 }
 
@@ -88,7 +88,7 @@ func inwardOf(issuer string) func() []string {
 const retryDiscovery = 5 * time.Second
 
 // discover asks the provider about itself, once for all that wait; after a failure again, but not at once.
-func (o *openID) discover(ctx context.Context) (*discovered, error) {
+func (o *oidcProvider) discover(ctx context.Context) (*discovered, error) {
 	select {
 	case o.asking <- struct{}{}:
 		defer func() { <-o.asking }()
@@ -111,7 +111,7 @@ func (o *openID) discover(ctx context.Context) (*discovered, error) {
 }
 
 // ask asks the provider about itself.
-func (o *openID) ask(ctx context.Context) (*discovered, error) {
+func (o *oidcProvider) ask(ctx context.Context) (*discovered, error) {
 	asking, cancel := context.WithTimeout(oidc.ClientContext(context.WithoutCancel(ctx), o.client), oidcPatience)
 	defer cancel()
 	provider, err := oidc.NewProvider(asking, o.Issuer)
@@ -147,7 +147,7 @@ func (o *openID) ask(ctx context.Context) (*discovered, error) {
 	}, nil
 }
 
-func (o *openID) scopes() []string {
+func (o *oidcProvider) scopes() []string {
 	if len(o.Scopes) == 0 {
 		return []string{oidc.ScopeOpenID, "profile", "email"}
 	}
@@ -155,14 +155,14 @@ func (o *openID) scopes() []string {
 		func(s string) bool { return s == oidc.ScopeOpenID })...)
 }
 
-func (o *openID) unavailable(cause error) error {
+func (o *oidcProvider) unavailable(cause error) error {
 	return &userkeys.Error{
 		Code: userkeys.Unavailable, RetryAfter: retryDiscovery, Err: cause,
 		Public: o.name + " does not answer at the moment",
 	}
 }
 
-func (o *openID) at() *url.URL {
+func (o *oidcProvider) address() *url.URL {
 	u, err := url.Parse(o.Issuer)
 	if err != nil {
 		return nil
@@ -170,7 +170,7 @@ func (o *openID) at() *url.URL {
 	return u
 }
 
-func (o *openID) begin(ctx context.Context, s signIn) (string, error) {
+func (o *oidcProvider) begin(ctx context.Context, s pendingSignIn) (string, error) {
 	d, err := o.discover(ctx)
 	if err != nil {
 		return "", err
@@ -182,11 +182,11 @@ func (o *openID) begin(ctx context.Context, s signIn) (string, error) {
 	return d.oauth.AuthCodeURL(s.State, options...), nil
 }
 
-func (o *openID) names(r *http.Request, s signIn) bool {
+func (o *oidcProvider) answers(r *http.Request, s pendingSignIn) bool {
 	return same(s.State, r.URL.Query().Get("state"))
 }
 
-func (o *openID) finish(r *http.Request, s signIn) (Person, error) {
+func (o *oidcProvider) finish(r *http.Request, s pendingSignIn) (Person, error) {
 	var none Person
 	q := r.URL.Query()
 	ctx, cancel := context.WithTimeout(oidc.ClientContext(r.Context(), o.client), oidcPatience)
@@ -239,7 +239,7 @@ type claims struct {
 }
 
 // person reads whom a verified token names, if it is the token of this sign-in.
-func (o *openID) person(id *oidc.IDToken, s signIn) (Person, error) {
+func (o *oidcProvider) person(id *oidc.IDToken, s pendingSignIn) (Person, error) {
 	var none Person
 	var c claims
 	all := map[string]any{}

@@ -1,10 +1,10 @@
-// Package outside lets people sign in through providers: with OpenID Connect, with DiscourseConnect, or by the header
+// Package sso lets people sign in through providers: with OpenID Connect, with DiscourseConnect, or by the header
 // of a trusted proxy. Each provider only names somebody. Who may come in, and as what, is decided in one place for all
-// providers (enter.go).
+// providers (admission.go).
 //
-// [People.Begin] sends the browser away with a cookie that only this browser has, and [People.Finish] takes what it
+// [Logins.Begin] sends the browser away with a cookie that only this browser has, and [Logins.Finish] takes what it
 // comes back with, once, in the same browser, within ten minutes.
-package outside
+package sso
 
 import (
 	"context"
@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"userkeys"
-	"userkeys/internal/identity"
+	"userkeys/internal/accounts"
 	"userkeys/site"
 )
 
@@ -26,26 +26,21 @@ const (
 	KindHeader    = "header"
 )
 
-// In is what a login says of those who come in through it.
-type In struct {
-	Name   string // of the login, in the configuration and in addresses
-	Issuer string // of all its identities
-	Rules  Rules
-	// GoneAfter is how long after a sign-in a user's keys pause, and how long a session may last; 0: for ever, and as
-	// long as any.
-	GoneAfter time.Duration
-}
-
 // Login is one way to sign in, as the configuration has it. Kind says which of OIDC, Discourse and
 // Header is used; the other two are ignored.
 type Login struct {
-	In    In     // who comes in through it, and as what
-	Title string // on the button; empty: the name
-	Kind  string
+	Name   string // in the configuration and in addresses
+	Title  string // on the button; empty: the name
+	Issuer string // of all its identities
+	Rules  Rules
+	// PauseAfter is how long after a sign-in a user's keys pause, and how long a session may last; 0: they never pause,
+	// and sessions last as long as any.
+	PauseAfter time.Duration
 
-	OIDC      OIDC
-	Discourse Discourse
-	Header    Header
+	Kind      string
+	OIDC      OIDCConfig
+	Discourse ConnectConfig
+	Header    HeaderConfig
 }
 
 // Accounts are the site's users and their sessions.
@@ -54,10 +49,10 @@ type Accounts interface {
 	Update(ctx context.Context, id int64, change func(*site.User), by site.Caller) (site.User, error)
 	Suspend(ctx context.Context, id int64, by site.Caller) (site.User, error)
 	Unsuspend(ctx context.Context, id int64, by site.Caller) (site.User, error)
-	// CreateOutsider makes an account with an identity. Errors: [userkeys.Conflict].
-	CreateOutsider(ctx context.Context, u site.User, id site.Identity, by site.Caller) (site.User, error)
-	// Arrive begins a session. Errors: [identity.ErrMayNotAct].
-	Arrive(r *http.Request, a identity.Arrival) error
+	// CreateWithIdentity makes an account with an identity. Errors: [userkeys.Conflict].
+	CreateWithIdentity(ctx context.Context, u site.User, id site.Identity, by site.Caller) (site.User, error)
+	// SignInFrom begins a session. Errors: [accounts.ErrMayNotAct].
+	SignInFrom(r *http.Request, a accounts.ProviderSignIn) error
 }
 
 // Store remembers who users are to providers, and which sign-ins were finished.
@@ -71,9 +66,10 @@ type Store interface {
 	SpendForm(ctx context.Context, token string, until time.Time) error
 }
 
-// Config is what [People] are made of. All of it is needed.
+// Config is what [Logins] are made of.
 type Config struct {
-	Logins   []Login // none: nobody signs in through a provider
+	Logins   []Login  // none: nobody signs in through a provider
+	Accounts Accounts // that people sign in to
 	Store    Store
 	BaseURL  *url.URL // of the site, without a path
 	ClientIP func(*http.Request) string
@@ -83,30 +79,29 @@ type Config struct {
 	Client *http.Client
 }
 
-// People are those who sign in through providers.
-type People struct {
-	cfg      Config
-	accounts Accounts
-	ways     []way
-	sealer   sealer
+// Logins are the logins of a site, ready to be used.
+type Logins struct {
+	cfg    Config
+	logins []login
+	sealer sealer
 }
 
-// A way is a login that is ready to be used.
-type way struct {
+// login is a Login and the provider that speaks its protocol.
+type login struct {
 	Login
 	provider provider
 }
 
 // provider speaks one of the protocols.
 type provider interface {
-	// at is an address that begin leads to; nil: this site.
-	at() *url.URL
+	// address is an address that begin leads to; nil: this site.
+	address() *url.URL
 	// begin returns where the browser is sent.
-	begin(ctx context.Context, s signIn) (string, error)
-	// names reports whether the browser comes back with an answer to s.
-	names(r *http.Request, s signIn) bool
+	begin(ctx context.Context, s pendingSignIn) (string, error)
+	// answers reports whether the browser comes back with an answer to s.
+	answers(r *http.Request, s pendingSignIn) bool
 	// finish reads whom the provider names in what the browser came back with.
-	finish(r *http.Request, s signIn) (Person, error)
+	finish(r *http.Request, s pendingSignIn) (Person, error)
 }
 
 // Errors of sign-ins. Each names nothing that a stranger could learn from.
@@ -127,47 +122,39 @@ func refused(cause string) error {
 }
 
 // Open makes the ways to sign in. It asks no provider anything: one that is down now may be up when somebody comes.
-func Open(ctx context.Context, cfg Config) (*People, error) {
-	p := &People{cfg: cfg}
+func Open(ctx context.Context, cfg Config) (*Logins, error) {
+	ls := &Logins{cfg: cfg}
 	var err error
-	if p.sealer, err = newSealer(ctx, cfg.Store); err != nil {
+	if ls.sealer, err = newSealer(ctx, cfg.Store); err != nil {
 		return nil, err
 	}
 	for _, l := range cfg.Logins {
-		w := way{Login: l}
-		callback := p.callback(l.In.Name)
+		ready := login{Login: l}
+		callback := ls.callback(l.Name)
 		switch l.Kind {
 		case KindOIDC:
-			w.provider = newOIDC(l, callback, cfg.Client, cfg.Now)
+			ready.provider = newOIDC(l, callback, cfg.Client, cfg.Now)
 		case KindDiscourse:
-			w.provider = discourse{l.Discourse, callback}
+			ready.provider = connectProvider{l.Discourse, callback}
 		case KindHeader:
-			w.provider = header{l, callback, cfg.Logger}
+			ready.provider = headerProvider{l, callback, cfg.Logger}
 		default:
 			return nil, userkeys.Errorf(userkeys.InvalidParameters, "there is no kind of login %q", l.Kind)
 		}
-		p.ways = append(p.ways, w)
+		ls.logins = append(ls.logins, ready)
 	}
-	return p, nil
+	return ls, nil
 }
 
-// Into sets the accounts that people sign in to. It must be called before the first sign-in.
-func (p *People) Into(a Accounts) *People {
-	p.accounts = a
-	return p
-}
-
-func (p *People) callback(name string) string {
-	return p.cfg.BaseURL.JoinPath("/user-api-key/login/", name, "callback").String()
+func (ls *Logins) callback(name string) string {
+	return ls.cfg.BaseURL.JoinPath("/user-api-key/login/", name, "callback").String()
 }
 
 // Choices are the ways to sign in, in the order of the configuration.
-func (p *People) Choices() []site.LoginChoice {
+func (ls *Logins) Choices() []site.LoginChoice {
 	var out []site.LoginChoice
-	for _, w := range p.ways {
-		out = append(out, site.LoginChoice{
-			Name: w.In.Name, Title: w.title(), Issuer: w.In.Issuer, To: w.provider.at(),
-		})
+	for _, l := range ls.logins {
+		out = append(out, site.LoginChoice{Name: l.Name, Title: l.title(), Issuer: l.Issuer, To: l.provider.address()})
 	}
 	return out
 }
@@ -176,33 +163,33 @@ func (l Login) title() string {
 	if l.Title != "" {
 		return l.Title
 	}
-	return l.In.Name
+	return l.Name
 }
 
-func (p *People) way(name string) (way, error) {
-	for _, w := range p.ways {
-		if w.In.Name == name {
-			return w, nil
+func (ls *Logins) login(name string) (login, error) {
+	for _, l := range ls.logins {
+		if l.Name == name {
+			return l, nil
 		}
 	}
-	return way{}, errUnknownLogin
+	return login{}, errUnknownLogin
 }
 
 // Begin begins a sign-in through a login, and returns where the browser has to go.
 //
 // Errors: [userkeys.NotFound] if there is no such login; [userkeys.Unavailable] if the provider does not answer;
 // [userkeys.InvalidParameters] if the wish is too long to be kept.
-func (p *People) Begin(w http.ResponseWriter, r *http.Request, name string, wish site.LoginWish) (string, error) {
-	way, err := p.way(name)
+func (ls *Logins) Begin(w http.ResponseWriter, r *http.Request, name string, wish site.LoginWish) (string, error) {
+	l, err := ls.login(name)
 	if err != nil {
 		return "", err
 	}
-	s := newSignIn(name, wish, p.cfg.Now())
-	address, err := way.provider.begin(r.Context(), s)
+	s := newPending(name, wish, ls.cfg.Now())
+	address, err := l.provider.begin(r.Context(), s)
 	if err != nil {
 		return "", err
 	}
-	return address, p.keep(w, r, s)
+	return address, ls.keep(w, r, s)
 }
 
 // Finish signs in whomever the provider names to the browser that began it, and returns where to go. The request must
@@ -212,40 +199,40 @@ func (p *People) Begin(w http.ResponseWriter, r *http.Request, name string, wish
 // [site.ReasonChooseName]; [userkeys.NotFound] if there is
 // no such login; [userkeys.ConsentGone] if the sign-in is not under way in this browser; [userkeys.InvalidCredentials]
 // if the provider's answer is not good.
-func (p *People) Finish(w http.ResponseWriter, r *http.Request, name string) (back string, err error) {
-	way, err := p.way(name)
+func (ls *Logins) Finish(w http.ResponseWriter, r *http.Request, name string) (back string, err error) {
+	l, err := ls.login(name)
 	if err != nil {
 		return "", err
 	}
 	if repeated(r.URL.Query()) {
 		return "", refused("a parameter of the answer comes twice")
 	}
-	s, err := p.take(w, r, name, way.provider)
+	s, err := ls.take(w, r, name, l.provider)
 	if err != nil {
 		return "", err
 	}
-	if err := p.cfg.Store.SpendForm(r.Context(), s.State, s.until()); err != nil {
+	if err := ls.cfg.Store.SpendForm(r.Context(), s.State, s.until()); err != nil {
 		if errors.Is(err, userkeys.Conflict) {
 			err = errStartAgain
 		}
 		return s.Back, err
 	}
-	who, err := way.provider.finish(r, s)
+	who, err := l.provider.finish(r, s)
 	if err != nil {
 		return s.Back, err
 	}
 	who.Chosen, who.Fresh = s.Username, s.Again
-	return s.Back, p.enter(r, way.In, who)
+	return s.Back, ls.enter(r, l.Login, who)
 }
 
 // Stays reports whether a session that began through a login goes on for r: whoever signed in by a header of a proxy
 // is signed in as long as the proxy sends it.
-func (p *People) Stays(r *http.Request, login, subject string) bool {
-	way, err := p.way(login)
+func (ls *Logins) Stays(r *http.Request, login, subject string) bool {
+	l, err := ls.login(login)
 	if err != nil {
 		return false // a login that was taken out of the configuration
 	}
-	h, ok := way.provider.(header)
+	h, ok := l.provider.(headerProvider)
 	if !ok {
 		return true
 	}

@@ -1,4 +1,4 @@
-package outside
+package sso
 
 import (
 	"bytes"
@@ -28,8 +28,8 @@ const (
 	signInKeyName = "sign-in cookie key"
 )
 
-// signIn is a sign-in under way, as the browser keeps it in a cookie that only the site can read or make.
-type signIn struct {
+// pendingSignIn is a sign-in under way, as the browser keeps it in a cookie that only the site can read or make.
+type pendingSignIn struct {
 	Login    string    `json:"l"`
 	State    string    `json:"s"` // names it; the nonce of DiscourseConnect
 	Nonce    string    `json:"n"` // of OpenID Connect
@@ -40,14 +40,14 @@ type signIn struct {
 	Began    time.Time `json:"t"`
 }
 
-func newSignIn(login string, wish site.LoginWish, now time.Time) signIn {
-	return signIn{
+func newPending(login string, wish site.LoginWish, now time.Time) pendingSignIn {
+	return pendingSignIn{
 		Login: login, State: rand.Text(), Nonce: rand.Text(), Verifier: oauth2.GenerateVerifier(),
 		Back: wish.Back, Username: wish.Username, Again: wish.Again, Began: now.UTC(),
 	}
 }
 
-func (s signIn) until() time.Time { return s.Began.Add(signInFor) }
+func (s pendingSignIn) until() time.Time { return s.Began.Add(signInFor) }
 
 // same compares a secret of s with what came back, in constant time.
 func same(secret, came string) bool {
@@ -56,24 +56,24 @@ func same(secret, came string) bool {
 
 // CookieName is the name of the cookie of sign-ins under way. Behind https the browser itself sees to it that no other
 // host can set it.
-func (p *People) CookieName() string {
-	if p.cfg.BaseURL.Scheme == "https" {
+func (ls *Logins) CookieName() string {
+	if ls.cfg.BaseURL.Scheme == "https" {
 		return "__Host-userkeys-signing-in"
 	}
 	return "userkeys-signing-in"
 }
 
 // underWay are the sign-ins that the browser of r has begun and that are not too old.
-func (p *People) underWay(r *http.Request) []signIn {
-	cookies := r.CookiesNamed(p.CookieName())
+func (ls *Logins) underWay(r *http.Request) []pendingSignIn {
+	cookies := r.CookiesNamed(ls.CookieName())
 	if len(cookies) != 1 {
 		return nil
 	}
-	var list, open []signIn
-	if err := p.sealer.open(cookies[0].Value, &list); err != nil {
+	var list, open []pendingSignIn
+	if err := ls.sealer.open(cookies[0].Value, &list); err != nil {
 		return nil
 	}
-	now := p.cfg.Now()
+	now := ls.cfg.Now()
 	for _, s := range list {
 		if !now.Before(s.Began) && now.Before(s.until()) {
 			open = append(open, s)
@@ -83,40 +83,40 @@ func (p *People) underWay(r *http.Request) []signIn {
 }
 
 // keep gives the browser s besides those that it has, the older ones as far as there is room.
-func (p *People) keep(w http.ResponseWriter, r *http.Request, s signIn) error {
-	list := append([]signIn{s}, p.underWay(r)...)
+func (ls *Logins) keep(w http.ResponseWriter, r *http.Request, s pendingSignIn) error {
+	list := append([]pendingSignIn{s}, ls.underWay(r)...)
 	for n := min(len(list), maxUnderWay); n > 0; n-- {
-		if value := p.sealer.seal(list[:n]); len(value) <= maxCookie {
-			p.setCookie(w, value, int(signInFor/time.Second))
+		if value := ls.sealer.seal(list[:n]); len(value) <= maxCookie {
+			ls.setCookie(w, value, int(signInFor/time.Second))
 			return nil
 		}
 	}
 	return userkeys.Errorf(userkeys.InvalidParameters, "the address to go back to after the sign-in is too long")
 }
 
-func (p *People) setCookie(w http.ResponseWriter, value string, maxAge int) {
+func (ls *Logins) setCookie(w http.ResponseWriter, value string, maxAge int) {
 	http.SetCookie(w, &http.Cookie{
-		Name: p.CookieName(), Value: value, Path: "/", MaxAge: maxAge,
-		Secure: p.cfg.BaseURL.Scheme == "https", HttpOnly: true, SameSite: http.SameSiteLaxMode,
+		Name: ls.CookieName(), Value: value, Path: "/", MaxAge: maxAge,
+		Secure: ls.cfg.BaseURL.Scheme == "https", HttpOnly: true, SameSite: http.SameSiteLaxMode,
 	})
 }
 
 // take finds the sign-in through a login that the browser comes back from, and takes it out of the cookie.
-func (p *People) take(w http.ResponseWriter, r *http.Request, login string, by provider) (signIn, error) {
-	list := p.underWay(r)
+func (ls *Logins) take(w http.ResponseWriter, r *http.Request, login string, by provider) (pendingSignIn, error) {
+	list := ls.underWay(r)
 	for i, s := range list {
-		if s.Login != login || !by.names(r, s) {
+		if s.Login != login || !by.answers(r, s) {
 			continue
 		}
 		rest := append(list[:i:i], list[i+1:]...)
 		if len(rest) == 0 {
-			p.setCookie(w, "", -1)
+			ls.setCookie(w, "", -1)
 		} else {
-			p.setCookie(w, p.sealer.seal(rest), int(signInFor/time.Second))
+			ls.setCookie(w, ls.sealer.seal(rest), int(signInFor/time.Second))
 		}
 		return s, nil
 	}
-	return signIn{}, errStartAgain
+	return pendingSignIn{}, errStartAgain
 }
 
 // sealer encrypts what browsers keep. All nodes of a site have the same key.
@@ -137,7 +137,7 @@ func newSealer(ctx context.Context, st Store) (sealer, error) {
 	return sealer{aead}, err
 }
 
-func (s sealer) seal(list []signIn) string {
+func (s sealer) seal(list []pendingSignIn) string {
 	var packed bytes.Buffer
 	z, _ := flate.NewWriter(&packed, flate.BestCompression) // the level is a good one
 	_ = json.NewEncoder(z).Encode(list)                     // a buffer takes everything
@@ -145,7 +145,7 @@ func (s sealer) seal(list []signIn) string {
 	return base64.RawURLEncoding.EncodeToString(s.aead.Seal(nil, nil, packed.Bytes(), nil))
 }
 
-func (s sealer) open(text string, list *[]signIn) error {
+func (s sealer) open(text string, list *[]pendingSignIn) error {
 	sealed, err := base64.RawURLEncoding.Strict().DecodeString(text)
 	if err != nil {
 		return err

@@ -12,9 +12,9 @@ import (
 	"userkeys/site"
 )
 
-// Outside lets people sign in through providers. A sign-in is under way in the browser that began it, and is finished
+// Logins lets people sign in through providers. A sign-in is under way in the browser that began it, and is finished
 // there, once, within ten minutes.
-type Outside interface {
+type Logins interface {
 	// Choices are the ways to sign in, as the login page shows them.
 	Choices() []site.LoginChoice
 	// Begin returns where the browser has to go. Errors: [userkeys.NotFound] if there is no such login,
@@ -37,11 +37,11 @@ type choosePage struct {
 type wayIn struct{ Title, Address string }
 
 func (h *Handlers) waysIn(back string, again bool) []wayIn {
-	if h.cfg.Outside == nil {
+	if h.cfg.Logins == nil {
 		return nil
 	}
 	var out []wayIn
-	for _, c := range h.cfg.Outside.Choices() {
+	for _, c := range h.cfg.Logins.Choices() {
 		q := url.Values{"redirect": {back}}
 		if again {
 			q.Set(door.AgainField, "1")
@@ -66,7 +66,7 @@ func (h *Handlers) beginNamed(w http.ResponseWriter, r *http.Request, c site.Cal
 }
 
 func (h *Handlers) sendAway(w http.ResponseWriter, r *http.Request, c site.Caller, wish site.LoginWish) error {
-	address, err := h.cfg.Outside.Begin(w, r, r.PathValue("name"), wish)
+	address, err := h.cfg.Logins.Begin(w, r, r.PathValue("name"), wish)
 	if err != nil {
 		return h.refuse(w, r, c, loginPage{err: err, Redirect: wish.Back})
 	}
@@ -77,7 +77,7 @@ func (h *Handlers) sendAway(w http.ResponseWriter, r *http.Request, c site.Calle
 // callback is where a provider sends the browser back to.
 func (h *Handlers) callback(w http.ResponseWriter, r *http.Request, c site.Caller) error {
 	name := r.PathValue("name")
-	back, err := h.cfg.Outside.Finish(w, r, name)
+	back, err := h.cfg.Logins.Finish(w, r, name)
 	if back == "" {
 		back = door.AppsPath
 	}
@@ -89,7 +89,7 @@ func (h *Handlers) callback(w http.ResponseWriter, r *http.Request, c site.Calle
 			return err
 		}
 		door.Note(r, err)
-		for _, choice := range h.cfg.Outside.Choices() {
+		for _, choice := range h.cfg.Logins.Choices() {
 			if choice.Name == name { // Chromium applies form-action also to where the form's answer leads
 				w.Header().Set("Content-Security-Policy", door.CSP(address(choice.To)))
 			}
