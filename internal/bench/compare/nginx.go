@@ -20,15 +20,15 @@ import (
 	"userkeys/internal/sitecmd"
 )
 
-// aroundNginx is what nginx needs besides what stands in its http block, to run in a folder as one process.
+// nginxConf is what nginx needs besides what stands in its http block, to run in a folder as one process.
 //
 //go:embed nginx.conf
-var aroundNginx string
+var nginxConf string
 
-// besideOAuth2Proxy has nginx ask oauth2-proxy as the documentation of that says, over connections that stay.
+// oauth2ProxyConf has nginx ask oauth2-proxy as the documentation of that says, over connections that stay.
 //
 //go:embed oauth2-proxy.conf
-var besideOAuth2Proxy string
+var oauth2ProxyConf string
 
 // nginxFleet is a fleet of which some servers are nginx.
 type nginxFleet struct {
@@ -70,7 +70,7 @@ func (f *nginxFleet) nginx(
 		return bench.Target{}, err
 	}
 	conf = strings.Replace(conf, "listen 80;", "listen "+addr+";", 1)
-	text := strings.ReplaceAll(strings.Replace(aroundNginx, "CONF", conf, 1), "DIR", dir)
+	text := strings.ReplaceAll(strings.Replace(nginxConf, "CONF", conf, 1), "DIR", dir)
 	file := filepath.Join(dir, "nginx.conf")
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		return bench.Target{}, err
@@ -102,7 +102,8 @@ func (f *nginxFleet) asking(name string, asked *bench.Process) (bench.Target, er
 		}
 		c.SetOut(&recipe)
 		c.SetArgs([]string{
-			"nginx", "--url", "http://bench.example", "--app", f.website.Addr, "--ask", asked.Addr, "--listen", "127.0.0.1:1",
+			"nginx", "--url", "http://bench.example",
+			"--app", f.website.Addr, "--ask", asked.Addr, "--listen", "127.0.0.1:1",
 		})
 		if err := c.ExecuteContext(f.ctx); err != nil {
 			return bench.Target{}, err
@@ -155,7 +156,7 @@ func (f *nginxFleet) besideOAuth2Proxy(program string) (bench.Target, error) {
 	if err != nil {
 		return bench.Target{}, err
 	}
-	conf := strings.NewReplacer("PEOPLE", p.Addr, "WEBSITE", f.website.Addr).Replace(besideOAuth2Proxy)
+	conf := strings.NewReplacer("PEOPLE", p.Addr, "WEBSITE", f.website.Addr).Replace(oauth2ProxyConf)
 	return f.nginx("nginx + oauth2-proxy", conf, p, func(buf, _ []byte) []byte {
 		return append(append(buf, "Cookie: "...), session...)
 	})
