@@ -162,8 +162,8 @@ func (f *nginxFleet) besideOAuth2Proxy(program string) (bench.Target, error) {
 	})
 }
 
-// compareNginx compares nginx that asks userkeys with nginx that asks a handler that checks nothing, and with nginx that
-// asks oauth2-proxy, if there is one. Each is charged with what nginx and who is asked use.
+// compareNginx compares nginx that asks userkeys with nginx that asks a handler that checks nothing, and with nginx
+// that asks oauth2-proxy, if there is one. Each is charged with what nginx and who is asked use.
 func compareNginx(ctx context.Context, p plan) ([]line, error) {
 	program, err := exec.LookPath("nginx")
 	if err != nil {
