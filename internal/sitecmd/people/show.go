@@ -107,7 +107,7 @@ neither works. It is good once and for ten minutes, and takes the place of any b
 		if err != nil {
 			return err
 		}
-		token, err := d.Identity.SignInLink(cmd.Context(), u.ID)
+		token, err := d.Identity.SignInLink(cmd.Context(), u.ID, sitedata.Operator)
 		if err != nil {
 			return err
 		}
