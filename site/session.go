@@ -18,6 +18,13 @@ type UserSession struct {
 	SeenAt    time.Time
 }
 
+// Token is what a link that works once holds. There is one of each kind at a time.
+type Token struct {
+	Kind    string
+	Hash    []byte
+	Expires time.Time
+}
+
 // SessionRow is a browser session as it is stored.
 type SessionRow struct {
 	TokenHash []byte

@@ -20,7 +20,7 @@ func TestPurge(t *testing.T) {
 		consent := w.consent(u)
 		w.ok(w.SaveSession(w.ctx, site.SessionRow{TokenHash: []byte("short"), Data: []byte("x"), UserID: u.ID, ExpiresAt: noon.Add(time.Hour)}))
 		w.ok(w.SaveSession(w.ctx, site.SessionRow{TokenHash: []byte("long"), Data: []byte("x"), UserID: u.ID, ExpiresAt: noon.Add(1000 * day)}))
-		w.ok(w.CreateToken(w.ctx, "setup", []byte("t"), noon.Add(time.Hour)))
+		w.ok(w.CreateToken(w.ctx, site.Token{Kind: "setup", Hash: []byte("t"), Expires: noon.Add(time.Hour)}))
 		for name, window := range map[string]time.Duration{"short": time.Hour, "ever": 0} {
 			_, _, err := w.ChargeAttempt(w.ctx, name, window, noon)
 			w.ok(err)
@@ -36,7 +36,7 @@ func TestPurge(t *testing.T) {
 				w.Errorf("session %s: %t, %v", token, ok, err)
 			}
 		}
-		if ok := must[bool](w)(w.ConsumeToken(w.ctx, "setup", []byte("t"), noon)); ok {
+		if ok := must[bool](w)(w.ConsumeToken(w.ctx, site.Token{Kind: "setup", Hash: []byte("t")}, noon)); ok {
 			w.Error("an old token is still there")
 		}
 		for name, want := range map[string]int{"short": 1, "ever": 2} {

@@ -233,56 +233,67 @@ func (s *Store) DeleteUserSessions(ctx context.Context, userID int64) error {
 	if userID == 0 {
 		return nil // those are nobody's
 	}
-	return s.writeUrgent(ctx, func(c conn) error {
-		if _, err := c.exec("DELETE FROM userkeys_sessions WHERE user_id = $1", userID); err != nil {
-			return err
-		}
-		return dropOneTimePassword(c, userID) // it would be a way back in
-	})
+	return s.writeUrgent(ctx, func(c conn) error { return endSessions(c, userID) })
 }
 
-// CreateToken replaces the token of that kind: there is one of each at a time.
-func (s *Store) CreateToken(ctx context.Context, kind string, tokenHash []byte, expiresAt time.Time) error {
-	if err := checkIndexed(kind); err != nil {
+func endSessions(c conn, userID int64) error {
+	if _, err := c.exec("DELETE FROM userkeys_sessions WHERE user_id = $1", userID); err != nil {
 		return err
 	}
-	if len(tokenHash) == 0 {
+	return dropOneTimePassword(c, userID) // it would be a way back in
+}
+
+// CreateToken replaces the token of that kind: there is one of each at a time. Events are written with it.
+func (s *Store) CreateToken(ctx context.Context, t site.Token, events ...site.AuditEvent) error {
+	if err := checkIndexed(t.Kind); err != nil {
+		return err
+	}
+	if len(t.Hash) == 0 {
 		return userkeys.Errorf(userkeys.InvalidParameters, "a token without a hash")
 	}
 	return s.write(ctx, func(c conn) error {
 		_, err := c.exec(`INSERT INTO userkeys_tokens (kind, token_hash, expires_at) VALUES ($1, $2, $3)
 			ON CONFLICT (kind) DO UPDATE SET token_hash = excluded.token_hash, expires_at = excluded.expires_at`,
-			kind, tokenHash, micros(expiresAt))
-		return err
+			t.Kind, t.Hash, micros(t.Expires))
+		if err != nil {
+			return err
+		}
+		return audit(c, events...)
 	})
 }
 
 // TokenGood reports whether the token is there and good at a time, and leaves it as it is.
-func (s *Store) TokenGood(ctx context.Context, kind string, tokenHash []byte, now time.Time) (bool, error) {
-	if err := checkIndexed(kind); err != nil {
+func (s *Store) TokenGood(ctx context.Context, t site.Token, now time.Time) (bool, error) {
+	if err := checkIndexed(t.Kind); err != nil {
 		return false, err
 	}
 	n, err := read(ctx, s, func(c conn) (int64, error) {
 		return one(c, scanInt, "SELECT COUNT(*) FROM userkeys_tokens WHERE kind = $1 AND token_hash = $2 "+
-			"AND expires_at > $3", kind, tokenHash, micros(now))
+			"AND expires_at > $3", t.Kind, t.Hash, micros(now))
 	})
 	return n > 0, err
 }
 
 // ConsumeToken deletes the token and reports whether it was there and good. Of many calls at once, one reports true.
-func (s *Store) ConsumeToken(ctx context.Context, kind string, tokenHash []byte, now time.Time) (bool, error) {
-	if err := checkIndexed(kind); err != nil {
+// Events are written if it was good.
+func (s *Store) ConsumeToken(
+	ctx context.Context, t site.Token, now time.Time, events ...site.AuditEvent,
+) (bool, error) {
+	if err := checkIndexed(t.Kind); err != nil {
 		return false, err
 	}
 	good := false
 	err := s.write(ctx, func(c conn) error {
 		expires, err := one(c, scanInt, "DELETE FROM userkeys_tokens WHERE kind = $1 AND token_hash = $2 "+
-			"RETURNING expires_at", kind, tokenHash)
+			"RETURNING expires_at", t.Kind, t.Hash)
 		good = err == nil && expires > micros(now)
 		if isNoRows(err) {
 			return nil
 		}
-		return err
+		if err != nil || !good {
+			return err
+		}
+		return audit(c, events...)
 	})
 	return good && err == nil, err
 }

@@ -66,17 +66,17 @@ func TestTokenIsConsumedOnce(t *testing.T) {
 		end := micro(noon.Add(time.Hour))
 		consume := func(kind, token string, at time.Time) bool {
 			w.Helper()
-			return must[bool](w)(w.ConsumeToken(w.ctx, kind, []byte(token), at))
+			return must[bool](w)(w.ConsumeToken(w.ctx, site.Token{Kind: kind, Hash: []byte(token)}, at))
 		}
-		w.ok(w.CreateToken(w.ctx, "setup", []byte("old"), end))
-		w.ok(w.CreateToken(w.ctx, "setup", []byte("new"), end))
-		w.ok(w.CreateToken(w.ctx, "other", []byte("new"), end))
+		w.ok(w.CreateToken(w.ctx, site.Token{Kind: "setup", Hash: []byte("old"), Expires: end}))
+		w.ok(w.CreateToken(w.ctx, site.Token{Kind: "setup", Hash: []byte("new"), Expires: end}))
+		w.ok(w.CreateToken(w.ctx, site.Token{Kind: "other", Hash: []byte("new"), Expires: end}))
 		for _, test := range []struct {
 			kind, token string
 			at          time.Time
 			want        bool
 		}{{"setup", "new", noon, true}, {"setup", "new", noon, true}, {"setup", "new", end, false}, {"setup", "old", noon, false}, {"none", "new", noon, false}} {
-			if good := must[bool](w)(w.TokenGood(w.ctx, test.kind, []byte(test.token), test.at)); good != test.want {
+			if good := must[bool](w)(w.TokenGood(w.ctx, site.Token{Kind: test.kind, Hash: []byte(test.token)}, test.at)); good != test.want {
 				w.Errorf("%s %s is good at %v: %v", test.kind, test.token, test.at, good)
 			}
 		}
@@ -88,7 +88,7 @@ func TestTokenIsConsumedOnce(t *testing.T) {
 		}
 		wins := make([]bool, 64)
 		for _, err := range w.together(64, func(i int) (err error) {
-			wins[i], err = w.ConsumeToken(w.ctx, "setup", []byte("new"), noon)
+			wins[i], err = w.ConsumeToken(w.ctx, site.Token{Kind: "setup", Hash: []byte("new")}, noon)
 			return err
 		}) {
 			w.ok(err)
@@ -105,6 +105,6 @@ func TestTokenIsConsumedOnce(t *testing.T) {
 		if consume("other", "new", end) {
 			w.Error("a token is good at its end")
 		}
-		w.refused(w.CreateToken(w.ctx, "setup", nil, end), userkeys.InvalidParameters)
+		w.refused(w.CreateToken(w.ctx, site.Token{Kind: "setup", Expires: end}), userkeys.InvalidParameters)
 	})
 }

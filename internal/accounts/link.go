@@ -24,10 +24,10 @@ var errLinkGone = userkeys.Errorf(userkeys.ConsentGone, "this link has been used
 	"complete; userkeys user sign-in-link NAME makes a new one on the machine")
 
 // SignInLink makes the token for [Accounts.SignInByLink], with which an administrator signs in where no provider
-// answers. It is good for ten minutes, once, and takes the place of any before.
+// answers. It is good for ten minutes, once, and takes the place of any before. Who made it is in the audit log.
 //
 // Errors: [userkeys.NotFound]; [userkeys.InvalidParameters] for a user who is no administrator or may not act.
-func (ac *Accounts) SignInLink(ctx context.Context, userID int64) (string, error) {
+func (ac *Accounts) SignInLink(ctx context.Context, userID int64, by site.Caller) (string, error) {
 	u, err := ac.User(ctx, userID)
 	if err != nil {
 		return "", err
@@ -36,7 +36,10 @@ func (ac *Accounts) SignInLink(ctx context.Context, userID int64) (string, error
 		return "", invalid("%s is no administrator who may sign in; a link is for administrators alone", u.Username)
 	}
 	secret := base64.RawURLEncoding.EncodeToString(randomBytes(tokenBytes))
-	err = ac.store.CreateToken(ctx, linkKind(userID), hashToken(secret), ac.now().UTC().Add(linkLifetime))
+	now := ac.now().UTC()
+	link := site.Token{Kind: linkKind(userID), Hash: hashToken(secret), Expires: now.Add(linkLifetime)}
+	err = ac.store.CreateToken(ctx, link,
+		site.AuditEvent{At: now, Caller: by, Action: "sign-in link made", UserID: userID})
 	if err != nil {
 		return "", coded(err)
 	}
@@ -47,7 +50,9 @@ func (ac *Accounts) SignInLink(ctx context.Context, userID int64) (string, error
 //
 // Errors: [userkeys.ConsentGone], as for SignInByLink.
 func (ac *Accounts) CheckSignInLink(r *http.Request, token string) (site.User, error) {
-	return ac.byLink(r, token, ac.store.TokenGood)
+	return ac.byLink(r, token, func(userID int64, tokenHash []byte, now time.Time) (bool, error) {
+		return ac.store.TokenGood(r.Context(), site.Token{Kind: linkKind(userID), Hash: tokenHash}, now)
+	})
 }
 
 // SignInByLink signs in the administrator for whom [Accounts.SignInLink] made token. The request must have passed
@@ -60,7 +65,12 @@ func (ac *Accounts) SignInByLink(r *http.Request, token string) (site.User, erro
 	if v == nil {
 		return site.User{}, errNoSession
 	}
-	u, err := ac.byLink(r, token, ac.store.ConsumeToken)
+	u, err := ac.byLink(r, token, func(userID int64, tokenHash []byte, now time.Time) (bool, error) {
+		return ac.store.ConsumeToken(ctx, site.Token{Kind: linkKind(userID), Hash: tokenHash}, now, site.AuditEvent{
+			At: now, Caller: site.Caller{User: site.User{ID: userID}, Address: ac.clientIP(r)},
+			Action: "sign-in link used", UserID: userID,
+		})
+	})
 	if err != nil {
 		return site.User{}, err
 	}
@@ -76,15 +86,16 @@ func (ac *Accounts) SignInByLink(r *http.Request, token string) (site.User, erro
 	return u, nil
 }
 
-type tokenLook = func(ctx context.Context, kind string, tokenHash []byte, now time.Time) (bool, error)
-
-func (ac *Accounts) byLink(r *http.Request, token string, look tokenLook) (site.User, error) {
+// byLink returns the administrator of a link whose token look finds good.
+func (ac *Accounts) byLink(
+	r *http.Request, token string, look func(userID int64, tokenHash []byte, now time.Time) (bool, error),
+) (site.User, error) {
 	id, secret, _ := strings.Cut(token, ".")
 	userID, err := strconv.ParseInt(id, 10, 64)
 	if err != nil || strconv.FormatInt(userID, 10) != id || secret == "" {
 		return site.User{}, errLinkGone
 	}
-	good, err := look(r.Context(), linkKind(userID), hashToken(secret), ac.now().UTC())
+	good, err := look(userID, hashToken(secret), ac.now().UTC())
 	if err != nil {
 		return site.User{}, coded(err)
 	}

@@ -66,7 +66,7 @@ func (ac *Accounts) LoginURL(back string) string {
 
 // find reads the account of a canonical name; nobody's is zero.
 func (ac *Accounts) find(ctx context.Context, name string) (site.Account, error) {
-	if name == "" || !isText(name) {
+	if name == "" || !IsOneLine(name) {
 		return site.Account{}, nil
 	}
 	a, err := ac.users.Account(ctx, name)
@@ -189,7 +189,8 @@ func (ac *Accounts) SetupToken(ctx context.Context) (string, bool, error) {
 		return "", false, err
 	}
 	token := base64.RawURLEncoding.EncodeToString(randomBytes(tokenBytes))
-	err = ac.store.CreateToken(ctx, setupKind, hashToken(token), ac.now().UTC().Add(setupLifetime))
+	err = ac.store.CreateToken(ctx,
+		site.Token{Kind: setupKind, Hash: hashToken(token), Expires: ac.now().UTC().Add(setupLifetime)})
 	if err != nil {
 		return "", false, coded(err)
 	}
@@ -208,7 +209,7 @@ func (ac *Accounts) CheckSetup(ctx context.Context, token string) error {
 	has, err := ac.HasAdministrator(ctx)
 	good := false
 	if err == nil && !has {
-		good, err = ac.store.TokenGood(ctx, setupKind, hashToken(token), ac.now().UTC())
+		good, err = ac.store.TokenGood(ctx, site.Token{Kind: setupKind, Hash: hashToken(token)}, ac.now().UTC())
 	}
 	if err != nil {
 		return coded(err)
@@ -272,7 +273,7 @@ func (ac *Accounts) createFirst(r *http.Request, u site.User, token, password st
 	case !errors.Is(err, userkeys.NotFound):
 		return site.Account{}, coded(err)
 	}
-	good, err := ac.store.ConsumeToken(ctx, setupKind, hashToken(token), ac.now().UTC())
+	good, err := ac.store.ConsumeToken(ctx, site.Token{Kind: setupKind, Hash: hashToken(token)}, ac.now().UTC())
 	if err != nil {
 		return site.Account{}, coded(err)
 	}

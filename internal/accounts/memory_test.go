@@ -224,25 +224,25 @@ func (s *memory) DeleteUserSessions(_ context.Context, id int64) error {
 	return s.fail
 }
 
-func (s *memory) CreateToken(_ context.Context, kind string, hash []byte, end time.Time) error {
+func (s *memory) CreateToken(_ context.Context, t site.Token, _ ...site.AuditEvent) error {
 	defer s.lock()()
-	s.tokens[kind] = row{data: hash, end: end}
+	s.tokens[t.Kind] = row{data: t.Hash, end: t.Expires}
 	return s.fail
 }
 
-func (s *memory) TokenGood(_ context.Context, kind string, hash []byte, now time.Time) (bool, error) {
+func (s *memory) TokenGood(_ context.Context, t site.Token, now time.Time) (bool, error) {
 	defer s.lock()()
-	r := s.tokens[kind]
-	return string(r.data) == string(hash) && now.Before(r.end), s.fail
+	r := s.tokens[t.Kind]
+	return string(r.data) == string(t.Hash) && now.Before(r.end), s.fail
 }
 
-func (s *memory) ConsumeToken(_ context.Context, kind string, hash []byte, now time.Time) (bool, error) {
+func (s *memory) ConsumeToken(_ context.Context, t site.Token, now time.Time, _ ...site.AuditEvent) (bool, error) {
 	defer s.lock()()
-	r, ok := s.tokens[kind]
-	if !ok || string(r.data) != string(hash) {
+	r, ok := s.tokens[t.Kind]
+	if !ok || string(r.data) != string(t.Hash) {
 		return false, s.fail
 	}
-	delete(s.tokens, kind)
+	delete(s.tokens, t.Kind)
 	return now.Before(r.end), s.fail
 }
 

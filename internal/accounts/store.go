@@ -46,12 +46,12 @@ type SessionStore interface {
 	RenewSession(ctx context.Context, row site.SessionRow) (bool, error)
 	DeleteSession(ctx context.Context, tokenHash []byte) error
 	DeleteUserSessions(ctx context.Context, userID int64) error
-	// CreateToken replaces every token of that kind.
-	CreateToken(ctx context.Context, kind string, tokenHash []byte, expiresAt time.Time) error
+	// CreateToken replaces every token of that kind, and writes events.
+	CreateToken(ctx context.Context, token site.Token, events ...site.AuditEvent) error
 	// TokenGood reports whether ConsumeToken would find the token good, and leaves it.
-	TokenGood(ctx context.Context, kind string, tokenHash []byte, now time.Time) (bool, error)
-	// ConsumeToken deletes the token and tells whether it was there and good.
-	ConsumeToken(ctx context.Context, kind string, tokenHash []byte, now time.Time) (bool, error)
+	TokenGood(ctx context.Context, token site.Token, now time.Time) (bool, error)
+	// ConsumeToken deletes the token and tells whether it was there and good. It writes events if it was.
+	ConsumeToken(ctx context.Context, token site.Token, now time.Time, events ...site.AuditEvent) (bool, error)
 }
 
 // OwnStore has what users see and change of their own account.

@@ -6,14 +6,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"strings"
 	"time"
 )
 
-// A Process is a server in a process of its own: this program, started again with another environment. It ends
-// when its standard input does, so that it does not outlive this process.
+// A Process is a server in a process of its own: this program, started again with another environment, or another
+// program. The first ends when its standard input does, so that it does not outlive this process.
 type Process struct {
 	Addr  string // where it listens
 	env   []string
@@ -51,12 +52,35 @@ func Start(ctx context.Context, core int, env ...string) (*Process, error) {
 	return p, nil
 }
 
+// StartProgram runs another program than this one, on the given core as [Start], and waits until it listens on addr.
+func StartProgram(ctx context.Context, core int, addr string, command ...string) (*Process, error) {
+	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
+	cmd.Stderr = os.Stderr
+	if err := onCore(core, cmd.Start); err != nil {
+		return nil, err
+	}
+	p := &Process{Addr: addr, env: command[:1], cmd: cmd}
+	for range 2000 {
+		conn, err := net.Dial("tcp", addr)
+		if err == nil {
+			return p, conn.Close()
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	return nil, errors.Join(fmt.Errorf("bench: %s does not listen on %s", command[0], addr), p.Stop())
+}
+
 // CPU returns the CPU time that the process has used.
 func (p *Process) CPU() (time.Duration, error) { return ProcessCPU(p.cmd.Process.Pid) }
 
 // Stop ends the process and waits for it. It returns an error if the process had crashed or was killed.
 func (p *Process) Stop() error {
-	_ = p.stdin.Close() // on an error the process has ended, and Wait says why
+	// On an error the process has ended, and Wait says why.
+	if p.stdin != nil {
+		_ = p.stdin.Close()
+	} else {
+		_ = p.cmd.Process.Signal(os.Interrupt)
+	}
 	if err := p.cmd.Wait(); err != nil {
 		return fmt.Errorf("bench: the server %v ended badly: %w", p.env, err)
 	}

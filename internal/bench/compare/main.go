@@ -38,7 +38,8 @@ func run(ctx context.Context) error {
 	flag.DurationVar(&p.Slice, "slice", 150*time.Millisecond, "length of a turn")
 	flag.IntVar(&p.Conns, "conns", 16, "connections to each server")
 	only := flag.String("only", "",
-		"run only groups whose name contains this: decision, guard, growth, proxy, refusals, carriers, asked")
+		"run only groups whose name contains this: decision, guard, growth, proxy, refusals, carriers, asked, nginx")
+	flag.StringVar(&p.oauth2Proxy, "oauth2-proxy", "", "the program oauth2-proxy, which the group nginx compares with")
 	strict := flag.Bool("strict", false, "exit with 1 if a goal is missed")
 	flag.Parse()
 	if flag.NArg() > 0 {
@@ -95,7 +96,9 @@ type plan struct {
 	bench.Options
 	few, many int // keys of a usual server, and of one with many keys
 	cached    int // keys whose memory is measured
-	checks    int // how many checks without HTTP are timed together as one block
+	// oauth2Proxy is a program that nginx asks in our place; empty: that is not measured.
+	oauth2Proxy string
+	checks      int // how many checks without HTTP are timed together as one block
 }
 
 var full = plan{few: 1000, many: 1_000_000, cached: 200_000, checks: 200_000}
@@ -114,6 +117,7 @@ var groups = []group{
 	{"proxy", compareProxy},
 	{"refusals", compareRefusals},
 	{"asked", compareAsked},
+	{"nginx", compareNginx},
 	{"carriers", compareCarriers},
 }
 

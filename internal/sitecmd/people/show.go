@@ -107,7 +107,7 @@ neither works. It is good once and for ten minutes, and takes the place of any b
 		if err != nil {
 			return err
 		}
-		token, err := d.Identity.SignInLink(cmd.Context(), u.ID)
+		token, err := d.Identity.SignInLink(cmd.Context(), u.ID, sitedata.Operator)
 		if err != nil {
 			return err
 		}
@@ -151,9 +151,6 @@ func newUnlinkCommand(o *sitedata.Options) *cobra.Command {
 				return err
 			}
 			if err := d.Store.UnlinkIdentity(cmd.Context(), id, sitedata.Operator.At(id.CreatedAt)); err != nil {
-				return err
-			}
-			if err := d.Store.DeleteUserSessions(cmd.Context(), id.UserID); err != nil {
 				return err
 			}
 			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s is not %s at %s any more\n", args[0], id.Subject, id.Issuer)
