@@ -208,11 +208,11 @@ func (a *Authority) mayAct(ctx context.Context, u site.User) error {
 	return nil
 }
 
-// SpendForm stores that the form with this token was sent.
+// SpendOnce notes that what has this token, such as a form, was used.
 //
 // Errors: [userkeys.Conflict] if it was sent before.
-func (a *Authority) SpendForm(ctx context.Context, token string, until time.Time) error {
-	return a.store.SpendForm(ctx, token, until)
+func (a *Authority) SpendOnce(ctx context.Context, token string, until time.Time) error {
+	return a.store.SpendOnce(ctx, token, until)
 }
 
 // consent returns an open question that was put to b.

@@ -44,8 +44,8 @@ type GrantStore interface {
 	// ShownAnswer finds the answer that a grant stored for its page.
 	ShownAnswer(ctx context.Context, consentID string, now time.Time) (site.ShownAnswer, error)
 	User(ctx context.Context, id int64) (site.User, error)
-	// SpendForm stores that the form with this token was sent. Errors: [userkeys.Conflict] if it was sent before.
-	SpendForm(ctx context.Context, token string, until time.Time) error
+	// SpendOnce notes that what has this token, such as a form, was used. Errors: [userkeys.Conflict] if it was before.
+	SpendOnce(ctx context.Context, token string, until time.Time) error
 }
 
 // DeviceStore remembers device authorizations, by the hashes of their codes.
@@ -97,8 +97,8 @@ type AdminStore interface {
 	// AdminKeys lists them newest first, revoked ones too, before an id (0: from the newest on), at most limit.
 	AdminKeys(ctx context.Context, before int64, limit int) ([]site.AdminAPIKey, error)
 	RevokeAdminKey(ctx context.Context, id int64, act site.Act) error
-	// AuditEvents lists the audit log newest first, before an id (0: from the newest on), at most limit.
-	AuditEvents(ctx context.Context, before int64, limit int) ([]site.AuditEvent, error)
+	// AuditEvents lists the events that f selects, newest first.
+	AuditEvents(ctx context.Context, f site.AuditFilter) ([]site.AuditEvent, error)
 }
 
 // SettingStore remembers the settings that differ from their defaults. Every

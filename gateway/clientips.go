@@ -23,6 +23,9 @@ func ClientIP(trusted []netip.Prefix) func(*http.Request) string {
 	return clientip.ForwardedFor(trusted).Of
 }
 
+// IsUnixPeer reports whether r came over a Unix socket whose other end has no name, as those of clients.
+func IsUnixPeer(r *http.Request) bool { return clientip.IsUnixPeer(r) }
+
 // ParseTrustedProxies reads the networks (or single addresses) of the proxies
 // whose forwarding headers are believed. It refuses what would trust
 // everybody: then any client could choose its address. Empty trusts nobody.

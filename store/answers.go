@@ -42,9 +42,9 @@ func scanShownAnswer(r row) (site.ShownAnswer, error) {
 	return a, err
 }
 
-// SpendForm notes that the form with this token was sent, and remembers it until then.
-// Errors: [userkeys.Conflict] if it was sent before. Of many that are sent at once, one is the first.
-func (s *Store) SpendForm(ctx context.Context, token string, until time.Time) error {
+// SpendOnce notes that what has this token, such as a form, was used, and remembers it until then.
+// Errors: [userkeys.Conflict] if it was before. Of many that come at once, one is the first.
+func (s *Store) SpendOnce(ctx context.Context, token string, until time.Time) error {
 	return s.write(ctx, func(c conn) error {
 		n, err := c.exec("INSERT INTO userkeys_sent_forms (form_hash, expires_at) VALUES ($1, $2) "+
 			"ON CONFLICT (form_hash) DO NOTHING",

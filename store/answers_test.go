@@ -70,11 +70,11 @@ func TestFormsAreSentOnce(t *testing.T) {
 		var all sync.WaitGroup
 		for range 50 {
 			all.Go(func() {
-				switch err := w.SpendForm(w.ctx, "a form", noon.Add(time.Hour)); {
+				switch err := w.SpendOnce(w.ctx, "a form", noon.Add(time.Hour)); {
 				case err == nil:
 					first.Add(1)
 				case !errors.Is(err, userkeys.Conflict):
-					w.Errorf("SpendForm: %v", err)
+					w.Errorf("SpendOnce: %v", err)
 				}
 			})
 		}
@@ -82,9 +82,9 @@ func TestFormsAreSentOnce(t *testing.T) {
 		if n := first.Load(); n != 1 {
 			w.Errorf("%d were the first", n)
 		}
-		w.ok(w.SpendForm(w.ctx, "another form", noon.Add(2*time.Hour)))
+		w.ok(w.SpendOnce(w.ctx, "another form", noon.Add(2*time.Hour)))
 		w.ok(w.Purge(w.ctx, noon.Add(time.Hour)))
-		w.ok(w.SpendForm(w.ctx, "a form", noon.Add(time.Hour)))
-		w.refused(w.SpendForm(w.ctx, "another form", noon.Add(2*time.Hour)), userkeys.Conflict)
+		w.ok(w.SpendOnce(w.ctx, "a form", noon.Add(time.Hour)))
+		w.refused(w.SpendOnce(w.ctx, "another form", noon.Add(2*time.Hour)), userkeys.Conflict)
 	})
 }

@@ -103,7 +103,7 @@ func (s *Store) LinkIdentity(ctx context.Context, id site.Identity, act site.Act
 	return s.changeIdentity(ctx, id, act, identityChange{actionIdentityLinked, link})
 }
 
-// UnlinkIdentity undoes [Store.LinkIdentity].
+// UnlinkIdentity undoes [Store.LinkIdentity], and ends the user's sessions as [Store.DeleteUserSessions] does.
 //
 // Errors: [userkeys.NotFound] if the subject is not that user.
 func (s *Store) UnlinkIdentity(ctx context.Context, id site.Identity, act site.Act) error {
@@ -125,10 +125,10 @@ func (s *Store) UnlinkIdentity(ctx context.Context, id site.Identity, act site.A
 			_, err = c.exec("UPDATE userkeys_users SET external_id = '' WHERE id = $1 AND external_id = $2",
 				id.UserID, id.Subject)
 		}
-		if err == nil {
-			_, err = c.exec("DELETE FROM userkeys_sessions WHERE user_id = $1", id.UserID)
+		if err != nil {
+			return err
 		}
-		return err
+		return endSessions(c, id.UserID)
 	}})
 }
 

@@ -233,12 +233,14 @@ func (s *Store) DeleteUserSessions(ctx context.Context, userID int64) error {
 	if userID == 0 {
 		return nil // those are nobody's
 	}
-	return s.writeUrgent(ctx, func(c conn) error {
-		if _, err := c.exec("DELETE FROM userkeys_sessions WHERE user_id = $1", userID); err != nil {
-			return err
-		}
-		return dropOneTimePassword(c, userID) // it would be a way back in
-	})
+	return s.writeUrgent(ctx, func(c conn) error { return endSessions(c, userID) })
+}
+
+func endSessions(c conn, userID int64) error {
+	if _, err := c.exec("DELETE FROM userkeys_sessions WHERE user_id = $1", userID); err != nil {
+		return err
+	}
+	return dropOneTimePassword(c, userID) // it would be a way back in
 }
 
 // CreateToken replaces the token of that kind: there is one of each at a time. Events are written with it.

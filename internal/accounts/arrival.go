@@ -69,20 +69,3 @@ func (ac *Accounts) SignInFrom(r *http.Request, a ProviderSignIn) error {
 // ErrMayNotAct refuses somebody whom a provider has named and whose account here is suspended or not active.
 var ErrMayNotAct = userkeys.Errorf(userkeys.InvalidCredentials,
 	"your account at this site is suspended, or an administrator has not approved it yet")
-
-// IsUsername reports whether name may be the name of a user here.
-func IsUsername(name string) bool { return usernamePattern.MatchString(name) }
-
-// IsGroup reports whether name may be the name of a group that users are put in.
-func IsGroup(name string) bool {
-	return groupPattern.MatchString(name) && !automaticGroup.MatchString(name)
-}
-
-// IsOneLine reports whether s is one line of text, without characters that turn the direction of what follows.
-func IsOneLine(s string) bool { return isText(s) }
-
-// IsEmail reports whether s may be the e-mail address of a user.
-func IsEmail(s string) bool { return len(s) <= maxEmailBytes && validEmail(s) }
-
-// MaxGroups is how many groups a user may be in.
-const MaxGroups = maxGroups

@@ -66,7 +66,7 @@ func (ac *Accounts) LoginURL(back string) string {
 
 // find reads the account of a canonical name; nobody's is zero.
 func (ac *Accounts) find(ctx context.Context, name string) (site.Account, error) {
-	if name == "" || !isText(name) {
+	if name == "" || !IsOneLine(name) {
 		return site.Account{}, nil
 	}
 	a, err := ac.users.Account(ctx, name)

@@ -15,8 +15,10 @@ import (
 const (
 	maxEmailBytes = 254
 	maxNameBytes  = 255
-	maxGroups     = 100
 )
+
+// MaxGroups is how many groups a user may be in.
+const MaxGroups = 100
 
 var (
 	usernamePattern = regexp.MustCompile(`^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,58}[A-Za-z0-9])?$`)
@@ -40,16 +42,16 @@ func canonical(name string) string {
 
 // checkUser brings the fields of u into their stored form, or says what is wrong.
 func checkUser(u *site.User) error {
-	if !usernamePattern.MatchString(u.Username) {
+	if !IsUsername(u.Username) {
 		return invalid("a user name has 1 to 60 letters (a-z), digits, dots, hyphens and underscores, " +
 			"and begins and ends with a letter or digit")
 	}
 	u.Name = strings.TrimSpace(norm.NFC.String(u.Name))
-	if len(u.Name) > maxNameBytes || !isText(u.Name) {
+	if len(u.Name) > maxNameBytes || !IsOneLine(u.Name) {
 		return invalid("the full name must be text of at most %d bytes on one line", maxNameBytes)
 	}
 	if u.Email != "" {
-		if len(u.Email) > maxEmailBytes || !validEmail(u.Email) {
+		if !IsEmail(u.Email) {
 			return invalid("the e-mail address must have the form name@example.org and at most %d bytes", maxEmailBytes)
 		}
 		u.Email = canonical(u.Email)
@@ -62,13 +64,21 @@ func checkUser(u *site.User) error {
 	return err
 }
 
-// validEmail asks for no more than telling an address from a user name and
-// one address from another needs: exactly one '@', so that nobody reads
-// a@evil.example@good.example two ways.
-func validEmail(s string) bool {
+// IsUsername reports whether name may be the name of a user here.
+func IsUsername(name string) bool { return usernamePattern.MatchString(name) }
+
+// IsGroup reports whether name may be the name of a group that users are put in.
+func IsGroup(name string) bool {
+	return groupPattern.MatchString(name) && !automaticGroup.MatchString(name)
+}
+
+// IsEmail reports whether s may be the e-mail address of a user. It asks for no more than telling an address from a
+// user name and one address from another needs: exactly one '@', so that nobody reads a@evil.example@good.example two
+// ways.
+func IsEmail(s string) bool {
 	local, domain, ok := strings.Cut(s, "@")
-	return ok && local != "" && domain != "" && !strings.Contains(domain, "@") &&
-		isText(s) && !strings.ContainsFunc(s, unicode.IsSpace) && len(canonical(s)) <= maxEmailBytes
+	return len(s) <= maxEmailBytes && ok && local != "" && domain != "" && !strings.Contains(domain, "@") &&
+		IsOneLine(s) && !strings.ContainsFunc(s, unicode.IsSpace) && len(canonical(s)) <= maxEmailBytes
 }
 
 func checkGroups(groups []string) ([]string, error) {
@@ -85,15 +95,15 @@ func checkGroups(groups []string) ([]string, error) {
 			out = append(out, g)
 		}
 	}
-	if len(out) > maxGroups {
-		return nil, invalid("a user is in at most %d groups", maxGroups)
+	if len(out) > MaxGroups {
+		return nil, invalid("a user is in at most %d groups", MaxGroups)
 	}
 	return out, nil
 }
 
-// isText tells whether s is one line of text without characters that turn the
+// IsOneLine reports whether s is one line of text without characters that turn the
 // direction of what follows. Joiners may stay: some languages need them in names.
-func isText(s string) bool {
+func IsOneLine(s string) bool {
 	turns := func(r rune) bool { return unicode.Is(unicode.Bidi_Control, r) }
 	return userkeys.IsText(s) && !strings.ContainsFunc(s, turns)
 }

@@ -178,16 +178,16 @@ func (o *recipeOptions) readSite(f *pflag.FlagSet) error {
 		o.identity = withHeader(o.identity, h.Name)
 	}
 	for _, l := range site.Logins {
-		for _, name := range []string{l.Header.User, l.Header.Name, l.Header.Email, l.Header.Groups} {
+		for _, name := range l.Header.Names() {
 			o.login = withHeader(o.login, name)
 		}
 	}
 	return nil
 }
 
-// withHeader returns names with the name of a header, if there is one and it is not among them.
+// withHeader returns names with the name of a header, if it is not among them.
 func withHeader(names []string, name string) []string {
-	if name == "" || slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, name) }) {
+	if slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, name) }) {
 		return names
 	}
 	return append(names, name)

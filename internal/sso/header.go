@@ -3,7 +3,6 @@ package sso
 import (
 	"context"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -25,11 +24,22 @@ type HeaderConfig struct {
 	Unix bool
 }
 
+// Names are the headers that h names.
+func (h HeaderConfig) Names() []string {
+	return slices.DeleteFunc([]string{h.User, h.Name, h.Email, h.Groups}, func(name string) bool { return name == "" })
+}
+
 // headerProvider reads whom a trusted proxy names.
 type headerProvider struct {
 	Login
 	callback string
+	proxies  *gateway.ClientIPs
 	log      *slog.Logger
+}
+
+func newHeader(l Login, callback string, log *slog.Logger) (headerProvider, error) {
+	proxies, err := gateway.NewClientIPs(gateway.ClientIPConfig{TrustedProxies: l.Header.From, TrustUnix: l.Header.Unix})
+	return headerProvider{l, callback, proxies, log}, err
 }
 
 func (h headerProvider) address() *url.URL { return nil }
@@ -46,7 +56,7 @@ func (h headerProvider) finish(r *http.Request, _ pendingSignIn) (Person, error)
 
 // read returns whom the proxy names in r. Whoever else sends the header is not believed, and the log says so.
 func (h headerProvider) read(r *http.Request) (Person, error) {
-	if !h.trusts(r.RemoteAddr) {
+	if _, trusted := h.proxies.Peer(r); !trusted {
 		if _, sent := r.Header[http.CanonicalHeaderKey(h.Header.User)]; sent {
 			h.log.WarnContext(r.Context(), "a header that signs people in came from an address that is not trusted",
 				"login", h.Name, "header", h.Header.User, "peer", r.RemoteAddr)
@@ -97,17 +107,4 @@ func (h headerProvider) one(r *http.Request, name string) (string, error) {
 		return "", nil
 	}
 	return strings.Trim(values[0], " \t"), nil
-}
-
-func (h headerProvider) trusts(peer string) bool {
-	host, _, err := net.SplitHostPort(peer)
-	if err != nil { // a Unix socket has no address
-		return h.Header.Unix && (peer == "" || peer == "@")
-	}
-	addr, err := netip.ParseAddr(host)
-	if err != nil {
-		return false
-	}
-	addr = addr.Unmap().WithZone("")
-	return slices.ContainsFunc(h.Header.From, func(p netip.Prefix) bool { return p.Contains(addr) })
 }

@@ -62,8 +62,8 @@ type Store interface {
 	// NoteSignIn notes a sign-in of in.UserID. Errors: [userkeys.NotFound] if the identity is not theirs any more.
 	NoteSignIn(ctx context.Context, in site.SignIn) error
 	Agree(ctx context.Context, name string, value []byte) ([]byte, error)
-	// SpendForm notes that a sign-in was finished. Errors: [userkeys.Conflict] if it was before.
-	SpendForm(ctx context.Context, token string, until time.Time) error
+	// SpendOnce notes that a sign-in was finished. Errors: [userkeys.Conflict] if it was before.
+	SpendOnce(ctx context.Context, token string, until time.Time) error
 }
 
 // Config is what [Logins] are made of.
@@ -137,7 +137,9 @@ func Open(ctx context.Context, cfg Config) (*Logins, error) {
 		case KindDiscourse:
 			ready.provider = connectProvider{l.Discourse, callback}
 		case KindHeader:
-			ready.provider = headerProvider{l, callback, cfg.Logger}
+			if ready.provider, err = newHeader(l, callback, cfg.Logger); err != nil {
+				return nil, err
+			}
 		default:
 			return nil, userkeys.Errorf(userkeys.InvalidParameters, "there is no kind of login %q", l.Kind)
 		}
@@ -211,7 +213,7 @@ func (ls *Logins) Finish(w http.ResponseWriter, r *http.Request, name string) (b
 	if err != nil {
 		return "", err
 	}
-	if err := ls.cfg.Store.SpendForm(r.Context(), s.State, s.until()); err != nil {
+	if err := ls.cfg.Store.SpendOnce(r.Context(), s.State, s.until()); err != nil {
 		if errors.Is(err, userkeys.Conflict) {
 			err = errStartAgain
 		}

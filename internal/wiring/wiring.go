@@ -165,11 +165,7 @@ func (s *Site) openIdentity(ctx context.Context, cfg Config, clients *gateway.Cl
 func loginHeaders(logins []sso.Login) []string {
 	var names []string
 	for _, l := range logins {
-		for _, name := range []string{l.Header.User, l.Header.Name, l.Header.Email, l.Header.Groups} {
-			if name != "" {
-				names = append(names, name)
-			}
-		}
+		names = append(names, l.Header.Names()...)
 	}
 	return names
 }

@@ -35,8 +35,8 @@ const AgainField = "again"
 type Authority interface {
 	gateway.Checker
 	CheckAdminKey(ctx context.Context, key, username string) (site.User, site.AdminAPIKey, error)
-	// SpendForm notes that the form with this token was sent. Errors: [userkeys.Conflict] if it was sent before.
-	SpendForm(ctx context.Context, token string, until time.Time) error
+	// SpendOnce notes that what has this token, such as a form, was used. Errors: [userkeys.Conflict] if it was before.
+	SpendOnce(ctx context.Context, token string, until time.Time) error
 	Settings() site.Settings
 }
 

@@ -39,5 +39,5 @@ func (d *Door) spendForm(r *http.Request, c site.Caller) error {
 	if made.After(now.Add(time.Minute)) || !now.Before(until) { // nodes' clocks differ a little
 		return userkeys.Errorf(userkeys.Conflict, "this form is too old; open the page again")
 	}
-	return d.cfg.Authority.SpendForm(r.Context(), c.Session.ID+" "+token, until)
+	return d.cfg.Authority.SpendOnce(r.Context(), c.Session.ID+" "+token, until)
 }

@@ -44,12 +44,11 @@ func (h *Handlers) Introspection() http.Handler {
 	open := door.HandlerOf(h.door, introspectPattern, door.Rules{Body: input.Form}, h.introspect)
 	byKey := door.HandlerOf(h.door, introspectPattern, introspectRules, h.introspectByKey)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		unix := r.RemoteAddr == "" || r.RemoteAddr == "@"
 		switch {
 		case r.Method != http.MethodPost:
 			w.Header().Set("Allow", http.MethodPost)
 			gateway.WriteError(w, userkeys.Errorf(userkeys.MethodNotAllowed, "this address answers POST only"))
-		case unix && r.Header[site.AdminKeyHeader] == nil && r.Header["Authorization"] == nil:
+		case gateway.IsUnixPeer(r) && r.Header[site.AdminKeyHeader] == nil && r.Header["Authorization"] == nil:
 			open.ServeHTTP(w, r)
 		default:
 			byKey.ServeHTTP(w, r)

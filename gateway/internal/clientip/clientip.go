@@ -253,15 +253,14 @@ func (c *ClientIPs) warn(r *http.Request, entry string) {
 func (c *ClientIPs) Peer(r *http.Request) (peer netip.Addr, trusted bool) {
 	ap, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
-		return netip.Addr{}, c.unix && isUnix(r.RemoteAddr)
+		return netip.Addr{}, c.unix && IsUnixPeer(r)
 	}
 	peer = ap.Addr().Unmap()
 	return peer, c.isTrusted(peer)
 }
 
-// isUnix reports whether remoteAddr, of an http.Request, is that of a client without an address: of a Unix socket to
-// which no name is bound.
-func isUnix(remoteAddr string) bool { return remoteAddr == "" || remoteAddr == "@" }
+// IsUnixPeer reports whether r came over a Unix socket whose other end has no name, as those of clients.
+func IsUnixPeer(r *http.Request) bool { return r.RemoteAddr == "" || r.RemoteAddr == "@" }
 
 // ReadsForwardedFor reports whether the trusted proxies are known to send X-Forwarded-For.
 func (c *ClientIPs) ReadsForwardedFor() bool { return c.header == forwardedForHeader }

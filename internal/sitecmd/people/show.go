@@ -153,9 +153,6 @@ func newUnlinkCommand(o *sitedata.Options) *cobra.Command {
 			if err := d.Store.UnlinkIdentity(cmd.Context(), id, sitedata.Operator.At(id.CreatedAt)); err != nil {
 				return err
 			}
-			if err := d.Store.DeleteUserSessions(cmd.Context(), id.UserID); err != nil {
-				return err
-			}
 			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s is not %s at %s any more\n", args[0], id.Subject, id.Issuer)
 			return err
 		}),
