@@ -108,8 +108,8 @@ func onlyCheck(f *pflag.FlagSet) error {
 	if len(others) == 0 {
 		return nil
 	}
-	return cli.Exitf(cli.ExitUsage, "--check takes the options of the recipe from the first line of the file: leave out %s",
-		strings.Join(others, " and "))
+	return cli.Exitf(cli.ExitUsage,
+		"--check takes the options of the recipe from the first line of the file: leave out %s", strings.Join(others, " and "))
 }
 
 // recipe reads the options, of which f tells which were given.
