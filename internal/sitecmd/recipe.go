@@ -109,7 +109,8 @@ func onlyCheck(f *pflag.FlagSet) error {
 		return nil
 	}
 	return cli.Exitf(cli.ExitUsage,
-		"--check takes the options of the recipe from the first line of the file: leave out %s", strings.Join(others, " and "))
+		"--check takes the options of the recipe from the first line of the file: leave out %s",
+		strings.Join(others, " and "))
 }
 
 // recipe reads the options, of which f tells which were given.
