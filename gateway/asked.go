@@ -39,8 +39,8 @@ const IntrospectionPath = "/user-api-key/introspect"
 //
 // The path says how the web server asks: /forwarded (Caddy, Traefik, HAProxy), /nginx, and /envoy followed by the
 // target; each also below /require, where a request without a key is refused instead of passed as a stranger's.
-// The answer is 200 if the request may pass, and always has all [IdentityHeaders] then, Authorization as the website
-// may get it (empty if it held a key), and X-Userkeys-Status: 200, which no other program says. It comes within a
+// The answer is 200 if the request may pass, and always has all [IdentityHeaderNames] then, Authorization as the
+// website may get it (empty if it held a key), and X-Userkeys-Status: 200, which no other program says. It comes within a
 // second: if the check takes longer, it is 503. Nothing reads the body of a question. A key in the query is refused
 // with 400, because no web server can take it out of the target before the website gets it.
 //
@@ -83,7 +83,7 @@ func NewAsked(cfg AskedConfig) (*Asked, error) {
 	return &Asked{
 		cfg: cfg, keys: keyCheck{cfg.Checker, newRefusalLog(cfg.Logger, clients.Of, cfg.Now)}, clientIPs: clients,
 		panics: logs.NewErrors(cfg.Logger, cfg.Now),
-		names:  append(IdentityHeaders(cfg.IdentityHeaders...), request.AuthorizationHeader),
+		names:  append(IdentityHeaderNames(cfg.IdentityHeaders...), request.AuthorizationHeader),
 	}, nil
 }
 

@@ -169,7 +169,7 @@ func checkReply(t *testing.T, sent string, got reply, want int, says string) {
 		if user := got.header.Get(UsernameHeader); user != says || got.body != "" {
 			t.Errorf("allowed for %q with the body %q, want %q", user, got.body, says)
 		}
-		for _, name := range IdentityHeaders() {
+		for _, name := range IdentityHeaderNames() {
 			if len(got.header[name]) != 1 {
 				t.Errorf("%s: %q", name, got.header[name])
 			}
@@ -179,7 +179,7 @@ func checkReply(t *testing.T, sent string, got reply, want int, says string) {
 	if !strings.Contains(got.body, says) || !strings.HasPrefix(got.body, `{"errors":[`) || strings.Contains(got.body, "not a word") {
 		t.Errorf("refused with %q, want %q", got.body, says)
 	}
-	for _, name := range IdentityHeaders() {
+	for _, name := range IdentityHeaderNames() {
 		if got.header[name] != nil {
 			t.Errorf("a refusal has %s", name)
 		}
@@ -420,11 +420,11 @@ func TestIdentityHeadersAreStripped(t *testing.T) {
 	full := alice
 	full.ExternalID, full.Login = "x", "y"
 	setIdentity(h, full, nil)
-	if len(h) != len(IdentityHeaders()) {
-		t.Errorf("set %d headers of %d", len(h), len(IdentityHeaders()))
+	if len(h) != len(IdentityHeaderNames()) {
+		t.Errorf("set %d headers of %d", len(h), len(IdentityHeaderNames()))
 	}
 	none := headers.Strip{Trusted: true, Ours: func([]string) bool { return false }}
-	for _, name := range IdentityHeaders() {
+	for _, name := range IdentityHeaderNames() {
 		if len(h[name]) != 1 || len(none.Passing(http.Header{name: {"x"}}, 0)) != 0 {
 			t.Errorf("%s is not set, or passes", name)
 		}
@@ -441,7 +441,7 @@ func TestAskedByEnvoy(t *testing.T) {
 		t.Errorf("beside a key: %s", got)
 	}
 	got = send(t, addr, envoyQuestion("GET", "/x")).header.Get(removals)
-	if strings.Count(got, ",") != len(IdentityHeaders())+1 || !strings.HasPrefix(got, "user-api-key,x-userkeys-username,") {
+	if strings.Count(got, ",") != len(IdentityHeaderNames())+1 || !strings.HasPrefix(got, "user-api-key,x-userkeys-username,") {
 		t.Errorf("a stranger: %s", got)
 	}
 	if got := send(t, addr, nginxQuestion("GET", "/x")).header.Get(removals); got != "" {
