@@ -87,6 +87,6 @@ func (a *adminKeys) RevokeAdminKey(ctx context.Context, id int64, by site.Caller
 }
 
 // AuditEvents lists the audit log for administrators, newest first.
-func (a *adminKeys) AuditEvents(ctx context.Context, before int64, limit int) ([]site.AuditEvent, error) {
-	return a.store.AuditEvents(ctx, before, limit)
+func (a *adminKeys) AuditEvents(ctx context.Context, f site.AuditFilter) ([]site.AuditEvent, error) {
+	return a.store.AuditEvents(ctx, f)
 }

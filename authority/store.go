@@ -97,8 +97,8 @@ type AdminStore interface {
 	// AdminKeys lists them newest first, revoked ones too, before an id (0: from the newest on), at most limit.
 	AdminKeys(ctx context.Context, before int64, limit int) ([]site.AdminAPIKey, error)
 	RevokeAdminKey(ctx context.Context, id int64, act site.Act) error
-	// AuditEvents lists the audit log newest first, before an id (0: from the newest on), at most limit.
-	AuditEvents(ctx context.Context, before int64, limit int) ([]site.AuditEvent, error)
+	// AuditEvents lists the events that f selects, newest first.
+	AuditEvents(ctx context.Context, f site.AuditFilter) ([]site.AuditEvent, error)
 }
 
 // SettingStore remembers the settings that differ from their defaults. Every

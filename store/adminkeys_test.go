@@ -119,7 +119,7 @@ func TestAuditLogNamesTheAdminKey(t *testing.T) {
 		w.ok(w.SetPassword(w.ctx, root.ID, "hash", by.At(noon)))
 		_, err := w.Store.Revoke(w.ctx, site.Revocation{IDs: []int64{k.ID}, By: site.RevokedByAdmin, At: noon, Caller: by})
 		w.ok(err)
-		events := must[[]site.AuditEvent](w)(w.AuditEvents(w.ctx, 0, 3))
+		events := must[[]site.AuditEvent](w)(w.AuditEvents(w.ctx, site.AuditFilter{Limit: 3}))
 		slices.Reverse(events)
 		for i, want := range []string{"by admin key 7: site_description = long", "by admin key 7", "by admin key 7: admin"} {
 			e := events[i]

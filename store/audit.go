@@ -160,14 +160,8 @@ func scanEvent(r row) (site.AuditEvent, error) {
 	return e, err
 }
 
-// AuditEvents lists the audit log, newest first. It returns at most limit events (0: 1000) with an id below before
-// (0: from the newest on).
-func (s *Store) AuditEvents(ctx context.Context, before int64, limit int) ([]site.AuditEvent, error) {
-	return s.FindAuditEvents(ctx, site.AuditFilter{Before: before, Limit: limit})
-}
-
-// FindAuditEvents lists the events of the audit log that f selects, newest first.
-func (s *Store) FindAuditEvents(ctx context.Context, f site.AuditFilter) ([]site.AuditEvent, error) {
+// AuditEvents lists the events of the audit log that f selects, newest first.
+func (s *Store) AuditEvents(ctx context.Context, f site.AuditFilter) ([]site.AuditEvent, error) {
 	if err := checkText(f.Action); err != nil {
 		return nil, err
 	}

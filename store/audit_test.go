@@ -38,7 +38,7 @@ func TestAuditLog(t *testing.T) {
 		if diff := cmp.Diff(want, w.actions()); diff != "" {
 			w.Fatalf("-want +got\n%s", diff)
 		}
-		events := must[[]site.AuditEvent](w)(w.AuditEvents(w.ctx, 0, 0))
+		events := must[[]site.AuditEvent](w)(w.AuditEvents(w.ctx, site.AuditFilter{}))
 		slices.Reverse(events)
 		revoked := site.AuditEvent{
 			ID: events[2].ID, At: micro(noon), Caller: owner, Action: "key revoked",
@@ -59,7 +59,7 @@ func TestAuditLog(t *testing.T) {
 		if !strings.Contains(all, "title = New title") {
 			w.Error("the value of a setting that is no secret is not in the log")
 		}
-		page := must[[]site.AuditEvent](w)(w.AuditEvents(w.ctx, events[3].ID, 2))
+		page := must[[]site.AuditEvent](w)(w.AuditEvents(w.ctx, site.AuditFilter{Before: events[3].ID, Limit: 2}))
 		if len(page) != 2 || page[0].ID != events[2].ID || page[1].ID != events[1].ID {
 			w.Errorf("a page of the log: %v", page)
 		}

@@ -95,7 +95,7 @@ func TestAuditLogIsAppendOnly(t *testing.T) {
 				t.Errorf("%s succeeded", q)
 			}
 		}
-		if events, err := s.AuditEvents(t.Context(), 0, 0); len(events) != 1 || err != nil {
+		if events, err := s.AuditEvents(t.Context(), site.AuditFilter{}); len(events) != 1 || err != nil {
 			t.Errorf("%d events, error %v", len(events), err)
 		}
 	})
@@ -151,7 +151,7 @@ func TestF9AuditLogThatCannotBeWritten(t *testing.T) {
 		if err := s.Purge(ctx, at); err != nil {
 			t.Errorf("Purge once the log is whole: %v", err)
 		}
-		events, err := s.AuditEvents(ctx, 0, 1)
+		events, err := s.AuditEvents(ctx, site.AuditFilter{Limit: 1})
 		if err != nil || s.UnwrittenEvents() != 0 || events[0].Action != "key revoked" || events[0].KeyID != k.ID {
 			t.Errorf("%d events wait, the last is %+v, error %v", s.UnwrittenEvents(), events, err)
 		}

@@ -121,7 +121,7 @@ func TestLinkIdentity(t *testing.T) {
 			w.Errorf("%+v", u)
 		}
 		var said []string
-		for _, e := range must[[]site.AuditEvent](w)(w.AuditEvents(w.ctx, 0, 2)) {
+		for _, e := range must[[]site.AuditEvent](w)(w.AuditEvents(w.ctx, site.AuditFilter{Limit: 2})) {
 			said = append(said, e.Action+": "+e.Detail)
 		}
 		if len(said) < 2 || said[0] != "identity unlinked: 17 at https://id.example" || said[1] != "identity linked: 17 at https://id.example" {

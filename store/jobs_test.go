@@ -72,7 +72,7 @@ func TestNodesAgreeOnOneValue(t *testing.T) {
 			w.Errorf("%q", b)
 		}
 		w.ok(w.ReplaceAgreed(w.ctx, "the first", []byte("of its name"), site.Caller{As: site.CallerCommand}.At(noon)))
-		events := slices.DeleteFunc(must[[]site.AuditEvent](w)(w.AuditEvents(w.ctx, 0, 0)), func(e site.AuditEvent) bool { return !strings.HasSuffix(e.Action, " replaced") })
+		events := slices.DeleteFunc(must[[]site.AuditEvent](w)(w.AuditEvents(w.ctx, site.AuditFilter{})), func(e site.AuditEvent) bool { return !strings.HasSuffix(e.Action, " replaced") })
 		if len(events) != 1 || events[0].Action != "secret replaced" || events[0].Caller.Kind() != site.CallerCommand || !events[0].At.Equal(noon.Truncate(time.Microsecond)) {
 			w.Errorf("the log has %+v", events)
 		}

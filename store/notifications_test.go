@@ -64,7 +64,7 @@ func TestNotificationIsKept(t *testing.T) {
 				w.Errorf("-want +got\n%s", diff)
 			}
 		}
-		events := must[[]site.AuditEvent](w)(w.AuditEvents(w.ctx, 0, 1))
+		events := must[[]site.AuditEvent](w)(w.AuditEvents(w.ctx, site.AuditFilter{Limit: 1}))
 		if e := events[0]; e.Action != "users notified" || !cmp.Equal(e.Caller, admin) || e.Detail != "type 2, 2 users: bob, ada" {
 			w.Errorf("the event is %+v", e)
 		}

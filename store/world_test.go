@@ -142,7 +142,7 @@ func (w *world) newest() site.Mark { return w.changes(onlyMark).Mark }
 // actions are those in the log, oldest first.
 func (w *world) actions() []string {
 	w.Helper()
-	events, err := w.AuditEvents(w.ctx, 0, 0)
+	events, err := w.AuditEvents(w.ctx, site.AuditFilter{})
 	w.ok(err)
 	var out []string
 	for _, e := range events {

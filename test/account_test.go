@@ -136,7 +136,7 @@ func TestAccountPassword(t *testing.T) {
 		sc.Visitor().Login("alice", testkit.Password).Must(t, 403)
 		sc.Visitor().Login("alice", newPassword).Must(t, 303)
 		sc.Visitor().Login("bob", testkit.Password).Must(t, 303)
-		events, err := sc.Store.FindAuditEvents(t.Context(), site.AuditFilter{Action: "password changed"})
+		events, err := sc.Store.AuditEvents(t.Context(), site.AuditFilter{Action: "password changed"})
 		if err != nil || len(events) != 1 || events[0].Caller.User.ID != events[0].UserID || events[0].Caller.Address != "127.0.0.1" {
 			t.Errorf("the audit log has %+v, %v", events, err)
 		}

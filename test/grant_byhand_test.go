@@ -73,7 +73,7 @@ func TestKeyMadeByHand(t *testing.T) {
 			sc.t.Errorf("%+v", k)
 		}
 		sc.alice.Get("/my/apps").Must(sc.t, http.StatusOK, "nightly &lt;backup&gt;", ">made by hand<").MustNot(sc.t, app.Key.Reveal())
-		events, err := sc.Store.AuditEvents(sc.t.Context(), 0, 1)
+		events, err := sc.Store.AuditEvents(sc.t.Context(), site.AuditFilter{Limit: 1})
 		if err != nil || events[0].Action != "key made by hand" || events[0].KeyID != k.ID || events[0].Caller.Kind() != site.CallerUser {
 			sc.t.Errorf("the log says %+v, %v", events, err)
 		}

@@ -40,7 +40,7 @@ func TestHeadlessGrant(t *testing.T) {
 		}
 		app.Key = payload.Key
 		app.Call("GET", "/session/current.json").Must(sc.t, http.StatusOK, `"username":"alice"`)
-		events, err := sc.Store.AuditEvents(sc.t.Context(), 0, 1)
+		events, err := sc.Store.AuditEvents(sc.t.Context(), site.AuditFilter{Limit: 1})
 		if err != nil || len(events) != 1 || events[0].Caller.Kind() != site.CallerAdminKey || !strings.Contains(events[0].Detail, "admin key") {
 			sc.t.Errorf("the log says %+v, %v", events, err)
 		}
@@ -148,7 +148,7 @@ func TestTheSiteShowsTheQuestion(t *testing.T) {
 			alice.Call("POST", "/user-api-key/deny.json", sprint(`{"id":%q}`, q.ID)).Must(sc.t, http.StatusOK, `{"redirect_url":null}`)
 		})
 		sc.row("AD11 the log tells which key answered for whom", func(sc *scene) {
-			events, err := sc.Store.AuditEvents(sc.t.Context(), 0, 1000)
+			events, err := sc.Store.AuditEvents(sc.t.Context(), site.AuditFilter{Limit: 1000})
 			if err != nil {
 				sc.t.Fatal(err)
 			}

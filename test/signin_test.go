@@ -570,7 +570,7 @@ func TestLG17_NoPasswords(t *testing.T) {
 		}
 		s.Visitor().Post("/user-api-key/sign-in-link", url.Values{"token": {token}}).Must(t, 403)
 		for action, kind := range map[string]site.CallerKind{"sign-in link made": site.CallerCommand, "sign-in link used": site.CallerUser} {
-			found, err := s.Store.FindAuditEvents(t.Context(), site.AuditFilter{Action: action, Limit: 10})
+			found, err := s.Store.AuditEvents(t.Context(), site.AuditFilter{Action: action, Limit: 10})
 			if err != nil || len(found) != 1 || found[0].UserID != bob.ID || found[0].Caller.Kind() != kind {
 				t.Errorf("%s: %+v, %v", action, found, err)
 			}

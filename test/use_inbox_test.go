@@ -12,6 +12,7 @@ import (
 	"userkeys/internal/accounts"
 	"userkeys/internal/testkit"
 	"userkeys/server"
+	"userkeys/site"
 )
 
 // notify sends a body to the admin API as p's page would.
@@ -138,7 +139,7 @@ func TestInbox(t *testing.T) {
 			sc.notify(root.At(sc.Site), "/admin/notifications.json",
 				`{"usernames":["alice","bob"],"notification_type":9999,"fancy_title":"`+odd+`","data":{"`+odd+`":"`+odd+`"}}`).Must(sc.t, 200, `"created":2`)
 			sc.alice.Get("/notifications.json").Must(sc.t, 200, `"fancy_title":"`+odd+`"`, `"data":{"`+odd+`":"`+odd+`"`)
-			events, err := sc.Store.AuditEvents(sc.t.Context(), 0, 1)
+			events, err := sc.Store.AuditEvents(sc.t.Context(), site.AuditFilter{Limit: 1})
 			if err != nil || events[0].Action != "users notified" || events[0].Detail != "type 9999, 2 users: alice, bob" || events[0].Caller.Address == "" {
 				sc.t.Errorf("the log has %+v: %v", events, err)
 			}

@@ -170,7 +170,7 @@ func TestSecretThatIsLost(t *testing.T) {
 		if again, err := open(); err != nil || !bytes.Equal(again, second) {
 			t.Errorf("after it was replaced: %v", err)
 		}
-		events, err := st.AuditEvents(t.Context(), 0, 0)
+		events, err := st.AuditEvents(t.Context(), site.AuditFilter{})
 		if err != nil || len(events) != 1 || events[0].Action != "machine secret replaced" || events[0].Caller.Kind() != site.CallerCommand {
 			t.Errorf("the log has %+v, %v", events, err)
 		}

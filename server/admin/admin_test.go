@@ -352,6 +352,10 @@ func TestAdminAPILists(t *testing.T) {
 	get("audit.json").Must(t, 200, fmt.Sprintf(`{"events":[{"id":%d,"at":"2026-11-22T12:00:00Z","actor":{"kind":"user","user_id":3,"ip":"192.0.2.1","admin":true},"action":"key revoked","user_id":1,"key_id":3,"client_id":"client-of-key-3","detail":"admin"},{"id":%d,`, last, last-1), `"next":null`)
 	get("audit.json?limit=1").Must(t, 200, fmt.Sprintf(`"next":%d`, last))
 	get(fmt.Sprintf("audit.json?limit=1&before=%d", last)).Must(t, 200, fmt.Sprintf(`"id":%d`, last-1))
+	get("audit.json?user_id=1&key_id=3&action=key+revoked&since=2026-11-22T12:00:00Z").Must(t, 200, fmt.Sprintf(`{"events":[{"id":%d,`, last), `"next":null`)
+	for _, other := range []string{"user_id=99", "key_id=99", "action=revoked", "since=2026-11-22T12:00:00.000001Z"} {
+		get("audit.json?"+other).Must(t, 200, `{"events":[],"next":null}`)
+	}
 	get("users.json?filter=o&limit=1").Must(t, 200, `"username":"bob"`, `"next":2`)
 	get("users.json?filter=o&limit=1&after=2").Must(t, 200, `"username":"root"`)
 	get("users.json?filter=nobody").Must(t, 200, `{"next":null,"users":[]}`)
@@ -362,6 +366,8 @@ func TestAdminAPILists(t *testing.T) {
 	get("api-keys.json?limit=1&before=3").Must(t, 200, `"id":2`, `"next":2`)
 	for _, tt := range []struct{ name, path, text string }{
 		{"AD4 a cursor that is no id", "audit.json?before=1%27", "before must be a whole number"},
+		{"a key that is no id", "audit.json?key_id=x", "key_id must be a whole number"},
+		{"a time that is none", "audit.json?since=yesterday", "since must be a time"},
 		{"AD4 a negative cursor", "users.json?after=-1", "after must be a whole number"},
 		{"AD4 a cursor in another spelling", "keys.json?before=01", "before must be"},
 		{"AD4 a cursor past all numbers", "keys.json?before=99999999999999999999", "before must be"},

@@ -24,7 +24,7 @@ type Keys interface {
 	RevokeAdminKey(ctx context.Context, id int64, by site.Caller) error
 	Keys(ctx context.Context, f site.KeyFilter) ([]site.UserAPIKey, error)
 	Revoke(ctx context.Context, keyID int64, by site.Caller) error
-	AuditEvents(ctx context.Context, before int64, limit int) ([]site.AuditEvent, error)
+	AuditEvents(ctx context.Context, f site.AuditFilter) ([]site.AuditEvent, error)
 }
 
 // Settings is what the handlers need of the authority to show and to change settings.

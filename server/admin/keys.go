@@ -3,7 +3,9 @@ package admin
 import (
 	"context"
 	"net/http"
+	"time"
 
+	"userkeys"
 	"userkeys/internal/rows"
 	"userkeys/outbox"
 	"userkeys/server/door"
@@ -81,13 +83,17 @@ func (h *Handlers) revokeKey(w http.ResponseWriter, r *http.Request, c site.Call
 	return door.Success(w)
 }
 
-// listEvents lists the audit log, newest first.
+// listEvents lists the audit log, newest first: of a user, of a key, of an action, since a time.
 func (h *Handlers) listEvents(w http.ResponseWriter, r *http.Request, _ site.Caller) error {
-	q, err := input.ParseListQuery(r, "before")
+	q, err := input.ParseListQuery(r, "user", "user_id", "key_id", "action", "since", "before")
 	if err != nil {
 		return err
 	}
-	events, err := h.cfg.Keys.AuditEvents(r.Context(), q.Before, q.Limit)
+	f, err := h.auditFilter(r, q)
+	if err != nil {
+		return err
+	}
+	events, err := h.cfg.Keys.AuditEvents(r.Context(), f)
 	if err != nil {
 		return err
 	}
@@ -99,4 +105,19 @@ func (h *Handlers) listEvents(w http.ResponseWriter, r *http.Request, _ site.Cal
 		"events": list,
 		"next":   door.Next(events, q.Limit, func(e site.AuditEvent) int64 { return e.ID }),
 	})
+}
+
+func (h *Handlers) auditFilter(r *http.Request, q input.Query) (site.AuditFilter, error) {
+	f := site.AuditFilter{Action: q.Get("action"), Before: q.Before, Limit: q.Limit}
+	var err error
+	if f.KeyID, err = q.Number("key_id"); err != nil {
+		return f, err
+	}
+	if q.Has("since") {
+		if f.Since, err = time.Parse(time.RFC3339, q.Get("since")); err != nil {
+			return f, userkeys.Errorf(userkeys.InvalidParameters, "since must be a time such as 2026-01-31T00:00:00Z")
+		}
+	}
+	f.UserID, err = door.UserOfQuery(r.Context(), h.cfg.Accounts, q)
+	return f, err
 }

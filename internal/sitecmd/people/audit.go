@@ -63,7 +63,7 @@ func (c *audit) run(cmd *cobra.Command, d *sitedata.Data, _ []string) error {
 	var list []rows.Event
 	for len(list) < c.filter.Limit {
 		f.Limit = min(c.filter.Limit-len(list), 1000)
-		events, err := d.Store.FindAuditEvents(cmd.Context(), f)
+		events, err := d.Store.AuditEvents(cmd.Context(), f)
 		if err != nil {
 			return err
 		}

@@ -155,7 +155,7 @@ func (f *Site) Set(name, value string) {
 
 // arranged has [Site.Events] begin after what was done so far.
 func (f *Site) arranged() {
-	events, err := f.AuditEvents(f.T.Context(), 0, 1)
+	events, err := f.AuditEvents(f.T.Context(), site.AuditFilter{Limit: 1})
 	f.check(err)
 	f.from = events[0].ID
 }
@@ -163,7 +163,7 @@ func (f *Site) arranged() {
 // Events are the audit log of what was done since the test arranged the site, oldest first.
 func (f *Site) Events() []site.AuditEvent {
 	f.T.Helper()
-	all, err := f.AuditEvents(f.T.Context(), 0, 0)
+	all, err := f.AuditEvents(f.T.Context(), site.AuditFilter{})
 	f.check(err)
 	for i, e := range all {
 		if e.ID == f.from {
