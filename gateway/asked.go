@@ -40,8 +40,8 @@ const IntrospectionPath = "/user-api-key/introspect"
 // The path says how the web server asks: /forwarded (Caddy, Traefik, HAProxy), /nginx, and /envoy followed by the
 // target; each also below /require, where a request without a key is refused instead of passed as a stranger's.
 // The answer is 200 if the request may pass, and always has all [IdentityHeaderNames] then, Authorization as the
-// website may get it (empty if it held a key), and X-Userkeys-Status: 200, which no other program says. It comes within a
-// second: if the check takes longer, it is 503. Nothing reads the body of a question. A key in the query is refused
+// website may get it (empty if it held a key), and X-Userkeys-Status: 200, which no other program says. It comes within
+// a second: if the check takes longer, it is 503. Nothing reads the body of a question. A key in the query is refused
 // with 400, because no web server can take it out of the target before the website gets it.
 //
 // Asked stands on a listener of its own, which nobody but web servers reaches: who can ask it learns which keys are
