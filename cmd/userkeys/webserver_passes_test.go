@@ -152,6 +152,9 @@ func (a *asking) mustBecome(t *testing.T, name string, got testkit.Answer, w out
 		if n := len(got.Header.Values("WWW-Authenticate")); w.status == 401 && n != 1 {
 			t.Errorf("%s: %d challenges", name, n)
 		}
+		if w.status == 405 && !strings.Contains(got.Header.Get("Allow"), "PATCH") {
+			t.Errorf("%s: allowed are %q", name, got.Header.Get("Allow"))
+		}
 		a.mustBeRefusal(t, name, got)
 	case refused: // in whatever words
 		return
