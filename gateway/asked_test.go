@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -345,23 +346,63 @@ func TestAskedReadsNoBody(t *testing.T) {
 	}
 }
 
-// An answer comes within a second whatever the check does, so that no timeout of a web server decides.
+// An answer comes within a second whatever the check does, so that no timeout of a web server decides. It is whole
+// while the check still hangs.
 func TestAskedAnswersInTime(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		release := make(chan struct{})
-		c := &fakeChecker{script: func(site.Call) error { <-release; return nil }}
-		a := newAsked(t, AskedConfig{Checker: c})
-		began := time.Now()
-		r := httptest.NewRequest("GET", "/forwarded", nil)
-		r.Header = http.Header{"User-Api-Key": {aliceKey}, "X-Forwarded-Method": {"GET"}, "X-Forwarded-Uri": {"/"}}
-		w := httptest.NewRecorder()
-		a.ServeHTTP(w, r)
-		if took := time.Since(began); w.Code != 503 || w.Header().Get("Retry-After") != "1" || took > time.Second {
-			t.Errorf("%d after %v", w.Code, took)
-		}
-		close(release)
-	})
+	for name, path := range map[string]string{"forwarded": "/forwarded", "nginx": "/nginx"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				release, ended := make(chan struct{}), make(chan struct{})
+				c := &fakeChecker{script: func(site.Call) error { <-release; return nil }}
+				a := newAsked(t, AskedConfig{Checker: c})
+				r := httptest.NewRequest("GET", path, nil)
+				r.Header = http.Header{
+					"User-Api-Key": {aliceKey}, "X-Forwarded-Method": {"GET"}, "X-Forwarded-Uri": {"/"},
+					"X-Original-Method": {"GET"}, "X-Original-Uri": {"/"},
+				}
+				w := httptest.NewRecorder()
+				go func() { a.ServeHTTP(w, r); close(ended) }()
+				time.Sleep(time.Second - time.Millisecond)
+				synctest.Wait()
+				want := map[string]int{"forwarded": 503, "nginx": 403}[name] // which nginx is told to unfold
+				length := strconv.Itoa(w.Body.Len())
+				if w.Code != want || w.Header().Get("Retry-After") != "1" || !w.Flushed || w.Header().Get("Content-Length") != length {
+					t.Errorf("within a second: %d, whole: %t, %v", w.Code, w.Flushed, w.Header())
+				}
+				close(release)
+				<-ended
+				if strconv.Itoa(w.Body.Len()) != length || w.Header().Get(UsernameHeader) != "" {
+					t.Errorf("the check that came too late said something: %v %s", w.Header(), w.Body)
+				}
+			})
+		})
+	}
+}
+
+// TestAskedTooLateIsWhole: over a real connection, the answer ends although its handler does not.
+func TestAskedTooLateIsWhole(t *testing.T) {
+	t.Parallel()
+	release := make(chan struct{})
+	c := &fakeChecker{script: func(site.Call) error { <-release; return nil }}
+	s := httptest.NewServer(newAsked(t, AskedConfig{Checker: c}))
+	defer s.Close()
+	defer close(release)
+	r, err := http.NewRequestWithContext(t.Context(), "GET", s.URL+"/forwarded", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header = http.Header{"User-Api-Key": {aliceKey}, "X-Forwarded-Method": {"GET"}, "X-Forwarded-Uri": {"/"}}
+	res, err := s.Client().Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil || res.StatusCode != 503 || !res.Close || !strings.Contains(string(body), "cannot check keys") {
+		t.Errorf("%d %s, %v, closes: %t", res.StatusCode, body, err, res.Close)
+	}
 }
 
 // A check whose web server has gone ends with it.
