@@ -39,9 +39,9 @@ const IntrospectionPath = "/user-api-key/introspect"
 //
 // The path says how the web server asks: /forwarded (Caddy, Traefik, HAProxy), /nginx, and /envoy followed by the
 // target; each also below /require, where a request without a key is refused instead of passed as a stranger's.
-// The answer is 200 if the request may pass, and always has all [IdentityHeaders] then, Authorization as the website
-// may get it (empty if it held a key), and X-Userkeys-Status: 200, which no other program says. It comes within a
-// second: if the check takes longer, it is 503. Nothing reads the body of a question. A key in the query is refused
+// The answer is 200 if the request may pass, and always has all [IdentityHeaderNames] then, Authorization as the
+// website may get it (empty if it held a key), and X-Userkeys-Status: 200, which no other program says. It comes within
+// a second: if the check takes longer, it is 503. Nothing reads the body of a question. A key in the query is refused
 // with 400, because no web server can take it out of the target before the website gets it.
 //
 // Asked stands on a listener of its own, which nobody but web servers reaches: who can ask it learns which keys are
@@ -83,7 +83,7 @@ func NewAsked(cfg AskedConfig) (*Asked, error) {
 	return &Asked{
 		cfg: cfg, keys: keyCheck{cfg.Checker, newRefusalLog(cfg.Logger, clients.Of, cfg.Now)}, clientIPs: clients,
 		panics: logs.NewErrors(cfg.Logger, cfg.Now),
-		names:  append(IdentityHeaders(cfg.IdentityHeaders...), request.AuthorizationHeader),
+		names:  append(IdentityHeaderNames(cfg.IdentityHeaders...), request.AuthorizationHeader),
 	}, nil
 }
 
@@ -112,7 +112,7 @@ func (a *Asked) answer(w http.ResponseWriter, r *http.Request, q question.Questi
 		// nginx can announce the client's body and not send it: the server must not wait for it.
 		w.Header().Set("Connection", "close")
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), answerWithin)
+	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	client, f := q.Client(r.WithContext(ctx))
 	if f != nil {
@@ -128,7 +128,14 @@ func (a *Asked) answer(w http.ResponseWriter, r *http.Request, q question.Questi
 	}
 	switch {
 	case k.Given:
+		late := question.AfterFunc(answerWithin, func() {
+			cancel()
+			q.RefuseNow(w, func(w http.ResponseWriter) { a.keys.refuse(w, client, k, errUndecided) })
+		})
 		access, err := a.decide(client, k)
+		if !late.Stop() {
+			return
+		}
 		if err != nil {
 			refuse(err)
 			return
@@ -171,36 +178,22 @@ func (a *Asked) mayAsk(r *http.Request) bool {
 const answerWithin = 900 * time.Millisecond
 
 // decide decides about the client's request, within its context.
-func (a *Asked) decide(client *http.Request, k request.Presented) (userkeys.Access, error) {
-	type decision struct {
-		access userkeys.Access
-		err    error
-	}
-	decided := make(chan decision, 1)
-	go func() { // it ends with the check, which has the same context
-		var d decision
-		defer func() {
-			if cause := recover(); cause != nil {
-				attrs := []slog.Attr{slog.Any("panic", cause), slog.String("stack", string(debug.Stack()))}
-				a.panics.Write(client.Context(), "panic", append(attrs, request.LogAttrs(client)...)...)
-				d = decision{err: errUndecided}
-			}
-			decided <- d
-		}()
-		d.access, d.err = a.keys.decide(client, k, upstreamRequest)
+func (a *Asked) decide(client *http.Request, k request.Presented) (access userkeys.Access, err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			attrs := []slog.Attr{slog.Any("panic", cause), slog.String("stack", string(debug.Stack()))}
+			a.panics.Write(client.Context(), "panic", append(attrs, request.LogAttrs(client)...)...)
+			err = errUndecided
+		}
 	}()
-	select {
-	case d := <-decided:
-		if _, refused := d.err.(*request.Refusal); d.err == nil || refused {
-			return d.access, d.err
-		}
-		if userkeys.AsError(d.err).Code == userkeys.Internal {
-			return userkeys.Access{}, errUndecided
-		}
-		return userkeys.Access{}, d.err
-	case <-client.Context().Done():
+	access, err = a.keys.decide(client, k, upstreamRequest)
+	if _, refused := err.(*request.Refusal); err == nil || refused {
+		return access, err
+	}
+	if userkeys.AsError(err).Code == userkeys.Internal || client.Context().Err() != nil {
 		return userkeys.Access{}, errUndecided
 	}
+	return userkeys.Access{}, err
 }
 
 // errUndecided refuses a request when nobody could say within time whether its key is good.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -169,7 +170,7 @@ func checkReply(t *testing.T, sent string, got reply, want int, says string) {
 		if user := got.header.Get(UsernameHeader); user != says || got.body != "" {
 			t.Errorf("allowed for %q with the body %q, want %q", user, got.body, says)
 		}
-		for _, name := range IdentityHeaders() {
+		for _, name := range IdentityHeaderNames() {
 			if len(got.header[name]) != 1 {
 				t.Errorf("%s: %q", name, got.header[name])
 			}
@@ -179,7 +180,7 @@ func checkReply(t *testing.T, sent string, got reply, want int, says string) {
 	if !strings.Contains(got.body, says) || !strings.HasPrefix(got.body, `{"errors":[`) || strings.Contains(got.body, "not a word") {
 		t.Errorf("refused with %q, want %q", got.body, says)
 	}
-	for _, name := range IdentityHeaders() {
+	for _, name := range IdentityHeaderNames() {
 		if got.header[name] != nil {
 			t.Errorf("a refusal has %s", name)
 		}
@@ -345,23 +346,63 @@ func TestAskedReadsNoBody(t *testing.T) {
 	}
 }
 
-// An answer comes within a second whatever the check does, so that no timeout of a web server decides.
+// An answer comes within a second whatever the check does, so that no timeout of a web server decides. It is whole
+// while the check still hangs.
 func TestAskedAnswersInTime(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		release := make(chan struct{})
-		c := &fakeChecker{script: func(site.Call) error { <-release; return nil }}
-		a := newAsked(t, AskedConfig{Checker: c})
-		began := time.Now()
-		r := httptest.NewRequest("GET", "/forwarded", nil)
-		r.Header = http.Header{"User-Api-Key": {aliceKey}, "X-Forwarded-Method": {"GET"}, "X-Forwarded-Uri": {"/"}}
-		w := httptest.NewRecorder()
-		a.ServeHTTP(w, r)
-		if took := time.Since(began); w.Code != 503 || w.Header().Get("Retry-After") != "1" || took > time.Second {
-			t.Errorf("%d after %v", w.Code, took)
-		}
-		close(release)
-	})
+	for name, path := range map[string]string{"forwarded": "/forwarded", "nginx": "/nginx"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				release, ended := make(chan struct{}), make(chan struct{})
+				c := &fakeChecker{script: func(site.Call) error { <-release; return nil }}
+				a := newAsked(t, AskedConfig{Checker: c})
+				r := httptest.NewRequest("GET", path, nil)
+				r.Header = http.Header{
+					"User-Api-Key": {aliceKey}, "X-Forwarded-Method": {"GET"}, "X-Forwarded-Uri": {"/"},
+					"X-Original-Method": {"GET"}, "X-Original-Uri": {"/"},
+				}
+				w := httptest.NewRecorder()
+				go func() { a.ServeHTTP(w, r); close(ended) }()
+				time.Sleep(time.Second - time.Millisecond)
+				synctest.Wait()
+				want := map[string]int{"forwarded": 503, "nginx": 403}[name] // which nginx is told to unfold
+				length := strconv.Itoa(w.Body.Len())
+				if w.Code != want || w.Header().Get("Retry-After") != "1" || !w.Flushed || w.Header().Get("Content-Length") != length {
+					t.Errorf("within a second: %d, whole: %t, %v", w.Code, w.Flushed, w.Header())
+				}
+				close(release)
+				<-ended
+				if strconv.Itoa(w.Body.Len()) != length || w.Header().Get(UsernameHeader) != "" {
+					t.Errorf("the check that came too late said something: %v %s", w.Header(), w.Body)
+				}
+			})
+		})
+	}
+}
+
+// TestAskedTooLateIsWhole: over a real connection, the answer ends although its handler does not.
+func TestAskedTooLateIsWhole(t *testing.T) {
+	t.Parallel()
+	release := make(chan struct{})
+	c := &fakeChecker{script: func(site.Call) error { <-release; return nil }}
+	s := httptest.NewServer(newAsked(t, AskedConfig{Checker: c}))
+	defer s.Close()
+	defer close(release)
+	r, err := http.NewRequestWithContext(t.Context(), "GET", s.URL+"/forwarded", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header = http.Header{"User-Api-Key": {aliceKey}, "X-Forwarded-Method": {"GET"}, "X-Forwarded-Uri": {"/"}}
+	res, err := s.Client().Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil || res.StatusCode != 503 || !res.Close || !strings.Contains(string(body), "cannot check keys") {
+		t.Errorf("%d %s, %v, closes: %t", res.StatusCode, body, err, res.Close)
+	}
 }
 
 // A check whose web server has gone ends with it.
@@ -420,11 +461,11 @@ func TestIdentityHeadersAreStripped(t *testing.T) {
 	full := alice
 	full.ExternalID, full.Login = "x", "y"
 	setIdentity(h, full, nil)
-	if len(h) != len(IdentityHeaders()) {
-		t.Errorf("set %d headers of %d", len(h), len(IdentityHeaders()))
+	if len(h) != len(IdentityHeaderNames()) {
+		t.Errorf("set %d headers of %d", len(h), len(IdentityHeaderNames()))
 	}
 	none := headers.Strip{Trusted: true, Ours: func([]string) bool { return false }}
-	for _, name := range IdentityHeaders() {
+	for _, name := range IdentityHeaderNames() {
 		if len(h[name]) != 1 || len(none.Passing(http.Header{name: {"x"}}, 0)) != 0 {
 			t.Errorf("%s is not set, or passes", name)
 		}
@@ -441,7 +482,7 @@ func TestAskedByEnvoy(t *testing.T) {
 		t.Errorf("beside a key: %s", got)
 	}
 	got = send(t, addr, envoyQuestion("GET", "/x")).header.Get(removals)
-	if strings.Count(got, ",") != len(IdentityHeaders())+1 || !strings.HasPrefix(got, "user-api-key,x-userkeys-username,") {
+	if strings.Count(got, ",") != len(IdentityHeaderNames())+1 || !strings.HasPrefix(got, "user-api-key,x-userkeys-username,") {
 		t.Errorf("a stranger: %s", got)
 	}
 	if got := send(t, addr, nginxQuestion("GET", "/x")).header.Get(removals); got != "" {

@@ -56,9 +56,9 @@ var identityNames = [...]string{
 	IdentityClientIDHeader, KeyIDHeader, ExternalIDHeader, LoginHeader,
 }
 
-// IdentityHeaders returns the names of all headers in which a website learns who calls, also of those in its own words:
-// those that [Proxy] sets and removes from requests of clients, and that every allowing answer of [Asked] has.
-func IdentityHeaders(more ...IdentityHeader) []string {
+// IdentityHeaderNames returns the names of all headers in which a website learns who calls, also of those in its own
+// words: those that [Proxy] sets and removes from requests of clients, and that every allowing answer of [Asked] has.
+func IdentityHeaderNames(more ...IdentityHeader) []string {
 	return slices.Concat(identityNames[:], headers.NamesOf(headers.Canonical(more)))
 }
 
@@ -67,8 +67,8 @@ func IdentityHeaders(more ...IdentityHeader) []string {
 // stands for all that begin so. [Proxy] removes them from requests with a key, and most from all requests of clients.
 func ForgeableHeaders() (identity, overrides []string) { return headers.Forgeable() }
 
-// identityHeaders is how many headers [setIdentity] sets.
-func identityHeaders(a userkeys.Access) int {
+// countIdentity is how many headers [setIdentity] sets.
+func countIdentity(a userkeys.Access) int {
 	n := 4 + 2*min(len(a.ExternalID), 1)
 	if a.Standing != nil {
 		n += 3 + min(len(a.Groups), 1) + min(len(a.Scopes), 1)
@@ -78,7 +78,7 @@ func identityHeaders(a userkeys.Access) int {
 
 // setIdentity tells the upstream who calls, also in the headers more. All values share one allocation.
 func setIdentity(h http.Header, a userkeys.Access, more []IdentityHeader) {
-	lines := make([]string, 0, identityHeaders(a)+len(more))
+	lines := make([]string, 0, countIdentity(a)+len(more))
 	set := func(name, value string) {
 		lines = append(lines, value)
 		h[name] = lines[len(lines)-1 : len(lines) : len(lines)]

@@ -19,7 +19,7 @@ func (x *proxied) upstreamHeader() http.Header {
 	peer, trusted := p.cfg.ClientIPs.Peer(x.In)
 	more := len(forwardHeaders)
 	if x.presented.Given {
-		more += identityHeaders(x.monitored.Access()) + len(p.cfg.IdentityHeaders)
+		more += countIdentity(x.monitored.Access()) + len(p.cfg.IdentityHeaders)
 	}
 	ours := func(values []string) bool { return p.isAdminKey(x.In.Context(), values) }
 	h := headers.Strip{
@@ -92,11 +92,11 @@ func (x *proxied) Receive(ours http.Header, res *http.Response) error {
 		headers.KeepPrivate(res.Header, x.presented.CarriedIn())
 		headers.YieldCORS(ours, res.Header)
 	} else if x.proxy.cfg.VaryByKey {
-		carrier := ""
+		keyHeader := ""
 		if len(x.proxy.cfg.Checker.Edge().Carriers) > 0 {
-			carrier = request.AuthorizationHeader
+			keyHeader = request.AuthorizationHeader
 		}
-		headers.VaryByKey(res.Header, carrier)
+		headers.VaryByKey(res.Header, keyHeader)
 	}
 	if x.presented.InQuery {
 		// Links in a feed must not tell other sites the address that it was read at.

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"os"
 	"strings"
@@ -44,8 +45,25 @@ func ReadSecret(ctx context.Context, in *os.File, prompt func()) (string, error)
 // beginning.
 func WithoutBOM(text string) string { return strings.TrimPrefix(text, "\ufeff") }
 
-// maxDataBytes bounds the value of --data, which is held in memory.
+// maxDataBytes bounds files and the value of --data, which are held in memory.
 const maxDataBytes = 64 << 20
+
+// ReadFile returns the content of a file, or for the name - what can be read from in.
+func ReadFile(name string, in io.Reader) ([]byte, error) {
+	if name != "-" {
+		f, err := os.Open(name)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		in = f
+	}
+	text, err := io.ReadAll(io.LimitReader(in, maxDataBytes+1))
+	if err == nil && len(text) > maxDataBytes {
+		err = fmt.Errorf("%s is larger than %d bytes", name, maxDataBytes)
+	}
+	return text, err
+}
 
 // ReadData returns the value of a --data flag: the text itself, or the content of a file for @FILE, or what can be
 // read from in for @-.

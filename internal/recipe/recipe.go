@@ -24,7 +24,7 @@ type Config struct {
 	App      Address  // where the website listens
 	Strict   bool     // a request without a key is refused
 	Carriers bool     // a key may stand in Authorization
-	Beside   Beside
+	Beside   SignInProxy
 	Identity []string // the headers in which the website learns who calls
 	// Forged are headers in which other programs tell who calls: no client may send them. One that ends in a hyphen
 	// stands for all that begin so.
@@ -35,62 +35,62 @@ type Config struct {
 	Fallback  []string // paths that serve answers for requests with a key
 }
 
-// Beside is a program that decides about requests without a key. The zero value is none.
-type Beside struct {
-	Name    string // authelia or oauth2-proxy
-	Address Address
+// SignInProxy is a program that decides about requests without a key. The zero value is none.
+type SignInProxy struct {
+	Name    string
+	Address Address  // where it listens
+	Headers []string // in which it tells a website who calls
 }
 
-// besides are the programs that [Beside] may name, and where they listen as they are shipped.
-var besides = map[string]Address{"authelia": "127.0.0.1:9091", "oauth2-proxy": "127.0.0.1:4180"}
+// signInProxies are the programs that there are recipes for, with their addresses as they are shipped.
+var signInProxies = []SignInProxy{
+	{"authelia", "127.0.0.1:9091", []string{"Remote-User", "Remote-Groups", "Remote-Name", "Remote-Email"}},
+	{"oauth2-proxy", "127.0.0.1:4180", []string{
+		"X-Auth-Request-User", "X-Auth-Request-Groups", "X-Auth-Request-Email", "X-Auth-Request-Preferred-Username",
+	}},
+}
 
-// ParseBeside reads the name of a program, or NAME=ADDRESS where it listens elsewhere than it is shipped to.
-func ParseBeside(s string) (Beside, error) {
+// ParseSignInProxy reads the name of a program, or NAME=ADDRESS where it listens elsewhere than it is shipped to.
+func ParseSignInProxy(s string) (SignInProxy, error) {
 	name, at, elsewhere := strings.Cut(s, "=")
-	shipped, ok := besides[name]
-	if !ok {
-		return Beside{}, fmt.Errorf("%q is neither authelia nor oauth2-proxy", name)
+	i := slices.IndexFunc(signInProxies, func(p SignInProxy) bool { return p.Name == name })
+	if i < 0 {
+		return SignInProxy{}, fmt.Errorf("%q is neither authelia nor oauth2-proxy", name)
 	}
-	if !elsewhere {
-		return Beside{name, shipped}, nil
+	p := signInProxies[i]
+	var err error
+	if elsewhere {
+		p.Address, err = ParseAddress(at)
 	}
-	address, err := ParseAddress(at)
-	return Beside{name, address}, err
-}
-
-// Headers returns the headers in which the program tells a website who calls.
-func (b Beside) Headers() []string {
-	switch b.Name {
-	case "authelia":
-		return []string{"Remote-User", "Remote-Groups", "Remote-Name", "Remote-Email"}
-	case "oauth2-proxy":
-		return []string{
-			"X-Auth-Request-User", "X-Auth-Request-Groups", "X-Auth-Request-Email", "X-Auth-Request-Preferred-Username",
-		}
-	}
-	return nil
+	return p, err
 }
 
 // server is a web server that there is a recipe for.
 type server struct {
-	name, file string
-	comment    string // what begins a comment
-	besides    bool   // it can ask another program about requests without a key
-	unix       bool   // it can ask over a Unix socket
-	unsafe     []string
+	name, file  string
+	comment     string   // what begins a comment
+	signInProxy bool     // it can ask another program about requests without a key
+	unix        bool     // it can ask over a Unix socket
+	unsafe      []string // directives with which requests reach the website that nobody was asked about
 }
 
-// unsafe are directives with which requests reach the website that nobody was asked about.
 var servers = []server{
-	{"nginx", "nginx.conf", "#", true, true, []string{
-		"satisfy any", "underscores_in_headers on", "proxy_pass http://userkeys_website",
-	}},
-	{"caddy", "Caddyfile", "#", true, true, nil},
-	{"traefik", "traefik.yml", "#", true, false, []string{"trustForwardHeader: true", "aliasHeadersStrategy: keep"}},
-	{"haproxy", "haproxy.cfg", "#", true, true, []string{"http-restrict-req-hdr-names preserve"}},
-	{"haproxy-lua", "userkeys.lua", "--", true, true, nil},
-	{"envoy", "envoy.yaml", "#", false, true, []string{"failure_mode_allow: true"}},
-	{"gateway-api", "gateway-api.yaml", "#", false, false, nil},
+	{
+		name: "nginx", file: "nginx.conf", comment: "#", signInProxy: true, unix: true,
+		unsafe: []string{"satisfy any", "underscores_in_headers on", "proxy_pass http://userkeys_website"},
+	},
+	{name: "caddy", file: "Caddyfile", comment: "#", signInProxy: true, unix: true},
+	{
+		name: "traefik", file: "traefik.yml", comment: "#", signInProxy: true,
+		unsafe: []string{"trustForwardHeader: true", "aliasHeadersStrategy: keep"},
+	},
+	{
+		name: "haproxy", file: "haproxy.cfg", comment: "#", signInProxy: true, unix: true,
+		unsafe: []string{"http-restrict-req-hdr-names preserve"},
+	},
+	{name: "haproxy-lua", file: "userkeys.lua", comment: "--", signInProxy: true, unix: true},
+	{name: "envoy", file: "envoy.yaml", comment: "#", unix: true, unsafe: []string{"failure_mode_allow: true"}},
+	{name: "gateway-api", file: "gateway-api.yaml", comment: "#"},
 }
 
 // Names returns the web servers that there are recipes for.
@@ -127,7 +127,7 @@ func Write(w io.Writer, name string, cfg Config) error {
 	if err != nil {
 		return err
 	}
-	if cfg.Beside.Name != "" && !s.besides {
+	if cfg.Beside.Name != "" && !s.signInProxy {
 		return fmt.Errorf("there is no recipe for %s beside %s", s.name, cfg.Beside.Name)
 	}
 	if cfg.Beside.Name != "" && cfg.Strict {

@@ -55,7 +55,7 @@ func (v values) AskPath(dialect string) string {
 // Headers are all headers that say who calls.
 func (v values) Headers() []string {
 	all := slices.Clone(v.Identity)
-	for _, h := range v.Beside.Headers() {
+	for _, h := range v.Beside.Headers {
 		if !slices.Contains(all, h) {
 			all = append(all, h)
 		}

@@ -3,9 +3,7 @@ package sitecmd
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
-	"net/http"
 	"net/netip"
 
 	"userkeys/gateway"
@@ -13,16 +11,16 @@ import (
 	"userkeys/internal/sitecmd/sitedata"
 )
 
-// questions is the listener of --ask-listen.
-type questions struct {
+// askListener is the listener of --ask-listen.
+type askListener struct {
 	net.Listener                // nil: there is none
 	from         []netip.Prefix // who may ask
 }
 
 // listenForQuestions listens where web servers ask, if --ask-listen says where. An address that other machines can
 // reach needs --ask-from: who can ask learns which keys are good.
-func listenForQuestions(o *sitedata.ServeOptions) (questions, error) {
-	none := questions{}
+func listenForQuestions(o *sitedata.ServeOptions) (askListener, error) {
+	none := askListener{}
 	from, err := gateway.ParseTrustedProxies(o.AskFrom)
 	switch {
 	case err != nil:
@@ -47,22 +45,13 @@ func listenForQuestions(o *sitedata.ServeOptions) (questions, error) {
 	if err != nil {
 		return none, errors.Join(err, ln.Close())
 	}
-	return questions{ln, from}, nil
+	return askListener{ln, from}, nil
 }
 
 // Close closes the listener, if there is one.
-func (q questions) Close() error {
-	if q.Listener == nil {
+func (a askListener) Close() error {
+	if a.Listener == nil {
 		return nil
 	}
-	return q.Listener.Close()
-}
-
-// beside returns the entrances of a site: the public one, and the one where asked answers, if there is one.
-func (q questions) beside(public entrance, asked http.Handler, log *slog.Logger) []entrance {
-	if q.Listener == nil {
-		return []entrance{public}
-	}
-	log.Info("web servers can ask", "ask-listen", q.Addr().String(), "ask-from", q.from)
-	return []entrance{public, {q.Listener, asked}}
+	return a.Listener.Close()
 }

@@ -237,7 +237,7 @@ func (d *runningDemo) serve(ctx context.Context, wg *sync.WaitGroup, failed chan
 		wg.Go(func() { serveUntil(ctx, ln, h, failed) })
 	}
 	wg.Go(func() {
-		if err := runSite(ctx, d.site, []entrance{{d.siteLn, d.site.Handler()}}, slog.New(slog.DiscardHandler)); err != nil {
+		if err := runSite(ctx, d.site, []endpoint{{d.siteLn, d.site.Handler()}}, slog.New(slog.DiscardHandler)); err != nil {
 			failed <- err
 		}
 	})

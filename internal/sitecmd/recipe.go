@@ -137,7 +137,7 @@ func (o *recipeOptions) recipe(name string, f *pflag.FlagSet) (recipe.Config, er
 		}
 	}
 	if o.beside != "" {
-		if cfg.Beside, err = recipe.ParseBeside(o.beside); err != nil {
+		if cfg.Beside, err = recipe.ParseSignInProxy(o.beside); err != nil {
 			return cfg, fmt.Errorf("--beside: %w", err)
 		}
 	}
@@ -161,7 +161,7 @@ func (o *recipeOptions) recipe(name string, f *pflag.FlagSet) (recipe.Config, er
 		cfg.Forged = withHeader(cfg.Forged, http.CanonicalHeaderKey(h))
 	}
 	more, err := identityHeaders("--identity-header", o.identity)
-	cfg.Identity = gateway.IdentityHeaders(more...)
+	cfg.Identity = gateway.IdentityHeaderNames(more...)
 	return cfg, err
 }
 

@@ -84,7 +84,7 @@ func TestRecipes(t *testing.T) {
 func mustBeWhole(t *testing.T, name, text string) {
 	t.Helper()
 	folded := strings.NewReplacer("_", "-", "[.]", ".", `\.`, ".").Replace(strings.ToLower(text))
-	for _, h := range gateway.IdentityHeaders() {
+	for _, h := range gateway.IdentityHeaderNames() {
 		if !strings.Contains(folded, strings.ToLower(h)) && name != "traefik" && name != "haproxy" { // which have a pattern
 			t.Errorf("%s does not name %s", name, h)
 		}
@@ -392,7 +392,7 @@ func TestTraefikPattern(t *testing.T) {
 	_, rest, _ := strings.Cut(text, `authResponseHeadersRegex: "`)
 	expression, _, _ := strings.Cut(rest, `"`)
 	pattern := regexp.MustCompile(expression)
-	for _, name := range append(gateway.IdentityHeaders(), "Remote-User") {
+	for _, name := range append(gateway.IdentityHeaderNames(), "Remote-User") {
 		for _, mark := range []string{"-", "_", "."} {
 			spelled := strings.ReplaceAll(name, "-", mark)
 			if !pattern.MatchString(spelled) || !pattern.MatchString(strings.ToUpper(spelled)) {

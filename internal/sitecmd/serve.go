@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -115,8 +116,8 @@ func serve(cmd *cobra.Command, o *sitedata.ServeOptions) error {
 	if err := printSetupLink(cmd, s, cfg, o.SetupLink); err != nil {
 		return err
 	}
-	logReady(log, cfg, ln)
-	return runSite(cmd.Context(), s, ask.beside(entrance{ln, s.Handler()}, s.Asked(), log), log)
+	logReady(log, cfg, ln, ask)
+	return runSite(cmd.Context(), s, []endpoint{{ln, s.Handler()}, {ask.Listener, s.Asked()}}, log)
 }
 
 // openStore opens the store, and keeps room for revocations. The caller closes the database.
@@ -135,12 +136,15 @@ func openStore(ctx context.Context, o *sitedata.ServeOptions, log *slog.Logger) 
 	return st, db, nil
 }
 
-func logReady(log *slog.Logger, cfg wiring.Config, ln net.Listener) {
+func logReady(log *slog.Logger, cfg wiring.Config, ln net.Listener, ask askListener) {
 	if _, unix := ln.(*unixListener); unix && !cfg.TrustUnix {
 		log.Warn("clients of a Unix socket have no address: all share what is limited by address; " +
 			"if a proxy connects to it and sends X-Forwarded-For, name it with --trusted-proxy unix")
 	}
 	log.Info("ready", "url", cfg.BaseURL.String(), "listen", ln.Addr().String())
+	if ask.Listener != nil {
+		log.Info("web servers can ask", "ask-listen", ask.Addr().String(), "ask-from", ask.from)
+	}
 }
 
 // openSecret reads the machine secret of a site, which the first start makes.
@@ -155,24 +159,25 @@ func openSecret(ctx context.Context, o *sitedata.ServeOptions, cfg wiring.Config
 	return wiring.OpenSecret(ctx, cfg.Store, secret)
 }
 
-// entrance is a listener and what answers there.
-type entrance struct {
-	listener net.Listener
+// endpoint is a listener and what answers there.
+type endpoint struct {
+	listener net.Listener // nil: the endpoint is not wanted
 	handler  http.Handler
 }
 
-// runSite serves s at its entrances until ctx ends, then lets requests end and writes what was gathered.
-func runSite(ctx context.Context, s *wiring.Site, doors []entrance, log *slog.Logger) error {
+// runSite serves s at its endpoints until ctx ends, then lets requests end and writes what was gathered.
+func runSite(ctx context.Context, s *wiring.Site, endpoints []endpoint, log *slog.Logger) error {
+	endpoints = slices.DeleteFunc(endpoints, func(e endpoint) bool { return e.listener == nil })
 	background, stopBackground := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopBackground()
 	ran := make(chan error, 1)
 	go func() { ran <- s.Run(background) }()
-	served := make(chan error, len(doors))
-	servers := make([]*http.Server, len(doors))
-	for i, d := range doors {
-		servers[i] = &http.Server{Handler: d.handler, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug)}
+	served := make(chan error, len(endpoints))
+	servers := make([]*http.Server, len(endpoints))
+	for i, e := range endpoints {
+		servers[i] = &http.Server{Handler: e.handler, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug)}
 		gateway.Limits(servers[i])
-		go func() { served <- servers[i].Serve(&loudListener{d.listener, logs.NewErrors(log, time.Now)}) }()
+		go func() { served <- servers[i].Serve(&loudListener{e.listener, logs.NewErrors(log, time.Now)}) }()
 	}
 	var err error
 	select {

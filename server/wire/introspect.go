@@ -120,7 +120,7 @@ func (h *Handlers) introspectionOf(a userkeys.Access) introspection {
 // and of a check that cannot be made.
 func (h *Handlers) introspectRequest(r *http.Request, answer *introspection) error {
 	fields := r.PostForm
-	_, err := gateway.CheckTold(r.Context(), h.cfg.Authority, gateway.Told{
+	_, err := gateway.CheckReported(r.Context(), h.cfg.Authority, gateway.ReportedRequest{
 		Key: fields.Get("token"), Method: fields.Get("method"), Target: fields.Get("uri"),
 	})
 	allowed := err == nil

@@ -29,7 +29,7 @@ var notForged = append([]string{"user-api-key", "proxy", "http2-settings"}, lowe
 // Forgeable returns the headers that a web server takes from what clients send: those that tell who calls, of which one
 // that ends in a hyphen stands for all that begin so, and those that change what is asked for or hold an API key.
 func Forgeable() (identity, overrides []string) {
-	overrides = canonical(targets)
+	overrides = canonicalNames(targets)
 	for name, f := range common {
 		switch {
 		case f == never && !slices.Contains(notForged, name):
@@ -53,7 +53,7 @@ func Forgeable() (identity, overrides []string) {
 	return identity, overrides
 }
 
-func canonical(names []string) []string {
+func canonicalNames(names []string) []string {
 	var all []string
 	for _, n := range names {
 		all = append(all, http.CanonicalHeaderKey(n))

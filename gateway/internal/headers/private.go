@@ -19,27 +19,27 @@ var (
 )
 
 // VaryByKey says in an answer's headers that it depends on the key, so that no cache gives it to a request with
-// another key or without one. A key may also stand in the header carrier, unless that is empty.
-func VaryByKey(h http.Header, carrier string) {
+// another key or without one. A key may also stand in the header keyHeader, unless that is empty.
+func VaryByKey(h http.Header, keyHeader string) {
 	switch vary := h["Vary"]; {
-	case vary == nil && carrier != "":
-		h["Vary"] = []string{userkeys.KeyHeader, carrier}
+	case vary == nil && keyHeader != "":
+		h["Vary"] = []string{userkeys.KeyHeader, keyHeader}
 		return
 	case vary == nil:
 		h["Vary"] = varyKey
 	case !HasToken(vary, userkeys.KeyHeader):
 		h["Vary"] = append(vary, userkeys.KeyHeader)
 	}
-	if carrier != "" && !HasToken(h["Vary"], carrier) {
-		h["Vary"] = append(slices.Clip(h["Vary"]), carrier)
+	if keyHeader != "" && !HasToken(h["Vary"], keyHeader) {
+		h["Vary"] = append(slices.Clip(h["Vary"]), keyHeader)
 	}
 }
 
 // KeepPrivate marks the answer to a request with a key: it was chosen by a header that caches do not
 // look at, so no shared cache may store it and give it to somebody else. What
 // is stricter than private already stays as it is; what would allow shared caches more is removed.
-func KeepPrivate(h http.Header, carrier string) {
-	VaryByKey(h, carrier)
+func KeepPrivate(h http.Header, keyHeader string) {
+	VaryByKey(h, keyHeader)
 	for name := range h {
 		if forSharedCaches(name) {
 			delete(h, name)
@@ -110,8 +110,8 @@ func cacheDirectives(s string) (directives []string, sound bool) {
 }
 
 // ServePrivate has next answer a request whose key was found good, and keeps the answer private; see [KeepPrivate].
-func ServePrivate(next http.Handler, w http.ResponseWriter, r *http.Request, carrier string) {
-	p := &privateWriter{ResponseWriter: w, carrier: carrier}
+func ServePrivate(next http.Handler, w http.ResponseWriter, r *http.Request, keyHeader string) {
+	p := &privateWriter{ResponseWriter: w, keyHeader: keyHeader}
 	next.ServeHTTP(p, r)
 	p.begin() // an answer without a body begins when its handler returns
 }
@@ -120,14 +120,14 @@ func ServePrivate(next http.Handler, w http.ResponseWriter, r *http.Request, car
 // can do what writers of net/http can.
 type privateWriter struct {
 	http.ResponseWriter
-	carrier string
-	began   bool
+	keyHeader string
+	began     bool
 }
 
 func (w *privateWriter) begin() {
 	if !w.began {
 		w.began = true
-		KeepPrivate(w.Header(), w.carrier)
+		KeepPrivate(w.Header(), w.keyHeader)
 	}
 }
 

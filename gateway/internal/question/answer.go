@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf16"
 	"unicode/utf8"
 
@@ -70,6 +71,39 @@ func (q Question) Refuse(w http.ResponseWriter, write func(http.ResponseWriter))
 		status = f.status
 	}
 	w.WriteHeader(status)
+}
+
+// RefuseNow refuses as Refuse does, also while the handler of the question has not returned: the answer is whole, and
+// the web server asks by another connection next.
+func (q Question) RefuseNow(w http.ResponseWriter, write func(http.ResponseWriter)) {
+	f := &folded{header: w.Header(), status: http.StatusOK}
+	q.Refuse(f, write)
+	f.header["Content-Length"] = []string{strconv.Itoa(len(f.body))}
+	f.header["Connection"] = []string{"close"}
+	w.WriteHeader(f.status)
+	_, _ = w.Write(f.body) // a web server that is gone needs no answer
+	_ = http.NewResponseController(w).Flush()
+}
+
+// Timer calls a function when its time is over, unless it was stopped before.
+type Timer struct {
+	timer *time.Timer
+	ended chan struct{}
+}
+
+// AfterFunc has f called after d.
+func AfterFunc(d time.Duration, f func()) Timer {
+	ended := make(chan struct{})
+	return Timer{time.AfterFunc(d, func() { defer close(ended); f() }), ended}
+}
+
+// Stop reports whether the function is not called any more. If it was called, it has returned.
+func (t Timer) Stop() bool {
+	if t.timer.Stop() {
+		return true
+	}
+	<-t.ended
+	return false
 }
 
 // folded keeps a refusal.

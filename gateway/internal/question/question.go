@@ -95,10 +95,10 @@ func (q Question) Client(r *http.Request) (*http.Request, *request.Refusal) {
 	return c, request.Acceptable(c)
 }
 
-// Told returns a request with a key as somebody tells of it, who is no web server. It refuses what Client refuses.
-func Told(ctx context.Context, key, method, target string) (*http.Request, *request.Refusal) {
+// Reported returns a request with a key as somebody reports it who is no web server. It refuses what Client refuses.
+func Reported(ctx context.Context, key, method, target string) (*http.Request, *request.Refusal) {
 	r := &http.Request{
-		Host: "told", Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, URL: &url.URL{},
+		Host: "reported", Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, URL: &url.URL{},
 		Header: http.Header{userkeys.KeyHeader: {key}},
 	}
 	return Question{Method: method, Target: target}.Client(r.WithContext(ctx))

@@ -29,7 +29,7 @@ func bareAsked(w http.ResponseWriter, _ *http.Request) {
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Userkeys-Status", "200")
 	h.Set("Authorization", "")
-	for _, name := range gateway.IdentityHeaders() {
+	for _, name := range gateway.IdentityHeaderNames() {
 		h.Set(name, told[name])
 	}
 	w.WriteHeader(http.StatusOK)

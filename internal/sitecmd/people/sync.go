@@ -2,10 +2,8 @@ package people
 
 import (
 	"fmt"
-	"io"
 	"log/slog"
 	"net/url"
-	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -30,9 +28,6 @@ is in none of the only-groups of the login is suspended, and stays so on coming 
 "suspended" is false. A user name that is taken by somebody else is refused and never
 merged. What is wrong with one user holds up no other; the command then ends with an error.`
 
-// maxSyncFile bounds the file, in bytes: some hundred thousand users.
-const maxSyncFile = 64 << 20
-
 // newSyncCommand returns the command `userkeys user sync`.
 func newSyncCommand(o *sitedata.Options) *cobra.Command {
 	cmd := &cobra.Command{
@@ -44,7 +39,7 @@ func newSyncCommand(o *sitedata.Options) *cobra.Command {
 }
 
 func syncUsers(cmd *cobra.Command, d *sitedata.Data, args []string) error {
-	text, err := readFile(cmd, args[0])
+	text, err := cli.ReadFile(args[0], cmd.InOrStdin())
 	if err != nil {
 		return err
 	}
@@ -79,21 +74,4 @@ func syncUsers(cmd *cobra.Command, d *sitedata.Data, args []string) error {
 		err = fmt.Errorf("%d of %d users were refused", row.Refused, len(outcomes))
 	}
 	return err
-}
-
-func readFile(cmd *cobra.Command, name string) ([]byte, error) {
-	in := cmd.InOrStdin()
-	if name != "-" {
-		f, err := os.Open(name)
-		if err != nil {
-			return nil, err
-		}
-		defer f.Close()
-		in = f
-	}
-	text, err := io.ReadAll(io.LimitReader(in, maxSyncFile+1))
-	if err == nil && len(text) > maxSyncFile {
-		err = fmt.Errorf("%s is larger than %d bytes", name, maxSyncFile)
-	}
-	return text, err
 }

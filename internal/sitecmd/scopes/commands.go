@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
 	"github.com/goccy/go-yaml"
@@ -26,8 +25,6 @@ func Commands() []*cobra.Command {
 	cmd.AddCommand(newImportCommand(), newCheckCommand(), newExplainCommand())
 	return []*cobra.Command{cmd}
 }
-
-const stdin = "-" // as the name of a file
 
 const prefixUsage = "what comes before every path, such as /api/v1; / for nothing " +
 	"(default: the path of the document's servers)"
@@ -78,7 +75,7 @@ there are any. The scopes of Discourse, such as read and write, do not count.`,
 			if config == "" {
 				return cli.Exitf(cli.ExitUsage, "name the configuration file with --config")
 			}
-			text, err := readFile(config, cmd.InOrStdin())
+			text, err := cli.ReadFile(config, cmd.InOrStdin())
 			if err != nil {
 				return err
 			}
@@ -107,16 +104,9 @@ there are any. The scopes of Discourse, such as read and write, do not count.`,
 	return cmd
 }
 
-func readFile(name string, in io.Reader) ([]byte, error) {
-	if name == stdin {
-		return io.ReadAll(in)
-	}
-	return os.ReadFile(name)
-}
-
 // readDocument reads a document that is JSON if it begins like an object of JSON, and otherwise YAML.
 func readDocument(name, prefix string, in io.Reader) (*document, error) {
-	content, err := readFile(name, in)
+	content, err := cli.ReadFile(name, in)
 	if err != nil {
 		return nil, err
 	}

@@ -18,7 +18,7 @@ import (
 // read reads a document of the text.
 func read(t *testing.T, text, prefix string) (*document, error) {
 	t.Helper()
-	return readDocument(stdin, prefix, strings.NewReader(text))
+	return readDocument("-", prefix, strings.NewReader(text))
 }
 
 // printed returns what import prints for a document.

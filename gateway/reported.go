@@ -9,20 +9,20 @@ import (
 	"userkeys/gateway/internal/request"
 )
 
-// Told is a request with a key that came to somebody else, as they tell of it.
-type Told struct {
+// ReportedRequest is a request with a key that came to somebody else, as they report it.
+type ReportedRequest struct {
 	Key, Method string
 	Target      string // as it came: still escaped, with the query
 }
 
-// CheckTold charges and decides a request that somebody tells of, as [Proxy] does with one that it gets.
+// CheckReported charges and decides a request that somebody reports, as [Proxy] does with one that it gets.
 // Errors are *userkeys.Error: those of [Checker.Check], and [userkeys.InvalidParameters] and
 // [userkeys.MethodNotAllowed] for what the proxy would refuse.
-func CheckTold(ctx context.Context, c Checker, t Told) (userkeys.Access, error) {
+func CheckReported(ctx context.Context, c Checker, q ReportedRequest) (userkeys.Access, error) {
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
 	var a userkeys.Access
-	r, f := question.Told(ctx, t.Key, t.Method, t.Target)
+	r, f := question.Reported(ctx, q.Key, q.Method, q.Target)
 	if f != nil {
 		return a, f.AsError()
 	}
