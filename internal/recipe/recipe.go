@@ -112,10 +112,13 @@ func serverOf(name string) (server, error) {
 
 // checkAsk refuses to ask a program that answers something else: each of its answers would let a request through.
 func (c Config) checkAsk() error {
-	for flag, a := range map[string]Address{"--listen": c.Listen, "--app": c.App, "--beside": c.Beside.Address} {
-		if a == c.Ask {
+	for _, other := range []struct {
+		flag string
+		at   Address
+	}{{"--listen", c.Listen}, {"--app", c.App}, {"--beside", c.Beside.Address}} {
+		if other.at == c.Ask {
 			return fmt.Errorf("--ask and %s are both %s: --ask is where userkeys listens for questions, its --ask-listen",
-				flag, a)
+				other.flag, other.at)
 		}
 	}
 	return nil

@@ -1,9 +1,9 @@
 package sitedata
 
 import (
-	"bytes"
 	"cmp"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -48,13 +48,13 @@ func readConfig(path string, flags *pflag.FlagSet) (Config, error) {
 	if err := checkSecret(path, file.options); err != nil {
 		return sc, err
 	}
-	for name, value := range file.options {
+	for _, name := range slices.Sorted(maps.Keys(file.options)) {
 		f := flags.Lookup(name)
 		if f == nil || f.Changed { // another command's, or given already
 			continue
 		}
-		if err := flags.Set(name, listText(value, ",")); err != nil {
-			return sc, fmt.Errorf("%s:%d: %s: %w", path, lineOf(text, name), name, err)
+		if err := flags.Set(name, listText(file.options[name], ",")); err != nil {
+			return sc, fmt.Errorf("%s:%d: %s: %w", path, lineOf(text, "", 0, name), name, err)
 		}
 	}
 	return file.site(path, text)
@@ -70,7 +70,8 @@ func parseConfig(path string, text []byte) (configFile, error) {
 	}
 	known := pflag.NewFlagSet("serve", pflag.ContinueOnError)
 	new(ServeOptions).AddFlags(known)
-	for name, part := range parts {
+	for _, name := range slices.Sorted(maps.Keys(parts)) {
+		part := parts[name]
 		switch {
 		case name == "settings":
 			err = md.PrimitiveDecode(part, &file.settings)
@@ -83,7 +84,7 @@ func parseConfig(path string, text []byte) (configFile, error) {
 		case name == "identity-header":
 			err = md.PrimitiveDecode(part, &file.identityTables)
 		case name == "config" || known.Lookup(name) == nil:
-			return file, fmt.Errorf("%s:%d: there is no option %s", path, lineOf(text, name), name)
+			return file, fmt.Errorf("%s:%d: there is no option %s", path, lineOf(text, "", 0, name), name)
 		default:
 			var value any
 			err = md.PrimitiveDecode(part, &value)
@@ -99,7 +100,7 @@ func parseConfig(path string, text []byte) (configFile, error) {
 			"scope":           "a scope has a name, a sentence and routes, but",
 			"identity-header": "an identity-header has",
 		}[table]
-		return file, fmt.Errorf("%s:%d: %s no %s", path, lineOf(text, name), cmp.Or(has, "a "+table+" has"), name)
+		return file, fmt.Errorf("%s:%d: %s no %s", path, lineOf(text, table, anyTable, name), cmp.Or(has, "a "+table+" has"), name)
 	}
 	return file, nil
 }
@@ -120,10 +121,10 @@ func checkSecret(path string, options map[string]any) error {
 func (file configFile) site(path string, text []byte) (Config, error) {
 	sc := Config{Pinned: make(map[string]string)}
 	probe := site.DefaultSettings()
-	for name, value := range file.settings {
-		sc.Pinned[name] = listText(value, "|")
+	for _, name := range slices.Sorted(maps.Keys(file.settings)) {
+		sc.Pinned[name] = listText(file.settings[name], "|")
 		if err := probe.Set(name, sc.Pinned[name]); err != nil {
-			return sc, fmt.Errorf("%s:%d: %s", path, lineOf(text, name), cli.Explain(err))
+			return sc, fmt.Errorf("%s:%d: %s", path, lineOf(text, "settings", 0, name), cli.Explain(err))
 		}
 	}
 	var err error
@@ -136,13 +137,15 @@ func (file configFile) site(path string, text []byte) (Config, error) {
 	if sc.IdentityHeaders, err = file.identityHeaders(path, text); err != nil {
 		return sc, err
 	}
-	for _, t := range file.logins {
+	for i, t := range file.logins {
 		l, err := t.login()
 		if err != nil {
-			return sc, fmt.Errorf("%s: login %s: %w", path, t.Name, err)
+			option, _, _ := strings.Cut(err.Error(), " ") // most errors begin with it
+			line := lineOf(text, "login", i, strings.TrimSuffix(option, ":"))
+			return sc, fmt.Errorf("%s:%d: login %s: %w", path, line, t.Name, err)
 		}
 		if slices.ContainsFunc(sc.Logins, func(o sso.Login) bool { return o.Name == t.Name }) {
-			return sc, fmt.Errorf("%s: there are two logins of the name %s", path, t.Name)
+			return sc, fmt.Errorf("%s:%d: there are two logins of the name %s", path, lineOf(text, "login", i, "name"), t.Name)
 		}
 		if slices.ContainsFunc(sc.Logins, func(o sso.Login) bool { return o.Issuer == l.Issuer }) {
 			return sc, fmt.Errorf("%s: two logins have the provider %s; its users would be the same people", path, l.Issuer)
@@ -163,16 +166,16 @@ func ReadScopes(path string, text []byte) ([]userkeys.Scope, error) {
 
 func (file configFile) ownScopes(path string, text []byte) ([]userkeys.Scope, error) {
 	var scopes []userkeys.Scope
-	for _, s := range file.scopes {
+	for i, s := range file.scopes {
 		scope := userkeys.Scope{Name: s.Name, Sentence: s.Sentence}
 		if strings.HasPrefix(s.Sentence, "TODO") { // as userkeys scopes import writes it
 			return nil, fmt.Errorf("%s:%d: scope %s: write the sentence that people read in place of TODO",
-				path, lineOf(text, s.Sentence), s.Name)
+				path, lineOf(text, "scope", i, "sentence"), s.Name)
 		}
 		for _, r := range s.Routes {
 			route, err := userkeys.ParseRoute(r)
 			if err != nil {
-				return nil, fmt.Errorf("%s:%d: %s", path, lineOf(text, r), cli.Explain(err))
+				return nil, fmt.Errorf("%s:%d: %s", path, lineOf(text, "scope", i, r), cli.Explain(err))
 			}
 			scope.Routes = append(scope.Routes, route)
 		}
@@ -197,12 +200,41 @@ func listText(v any, separator string) string {
 	return strings.Join(parts, separator)
 }
 
-// lineOf is the first line of text that holds word; 1 if none does.
-func lineOf(text []byte, word string) int {
-	for i, line := range bytes.Split(text, []byte("\n")) {
-		if bytes.Contains(line, []byte(word)) {
+// anyTable asks [lineOf] for any table of a name.
+const anyTable = -1
+
+// lineOf returns the line of the key word in the nth table of a name, those below it included, or of the route word; of
+// the table itself if there is none, and 1 if there is no such table. The table of the options is "".
+func lineOf(text []byte, table string, n int, word string) int {
+	inside, at, holds := 0, 1, 0
+	if table != "" {
+		inside = anyTable
+	}
+	current := table == ""
+	for i, line := range strings.Split(string(text), "\n") {
+		line = strings.TrimSpace(line)
+		if strings.HasPrefix(line, "[") {
+			name, _, _ := strings.Cut(strings.TrimLeft(line, "["), "]")
+			if name = strings.TrimSpace(name); table == "" && name == word {
+				return i + 1 // a table where an option would be
+			}
+			if current = name == table || table != "" && strings.HasPrefix(name, table+"."); name == table {
+				inside++
+			}
+			if name == table && inside == n {
+				at = i + 1
+			}
+		}
+		if !current || n != anyTable && inside != n {
+			continue
+		}
+		key, _, _ := strings.Cut(line, "=")
+		if strings.Trim(key, ` "'`) == word {
 			return i + 1
 		}
+		if holds == 0 && strings.ContainsAny(word, " /") && strings.Contains(line, word) {
+			holds = i + 1
+		}
 	}
-	return 1
+	return cmp.Or(holds, at)
 }

@@ -141,9 +141,9 @@ func (t loginTable) onlyOfItsKind() error {
 	note(sso.KindHeader, "email-header", t.EmailHeader != "")
 	note(sso.KindHeader, "groups-header", t.GroupsHeader != "")
 	note(sso.KindHeader, "from", t.From != nil)
-	for kind, names := range given {
-		if kind != t.Kind {
-			return fmt.Errorf("a login of kind %q has no %s", t.Kind, names[0])
+	for _, kind := range []string{sso.KindOIDC, sso.KindDiscourse, sso.KindHeader} {
+		if names := given[kind]; kind != t.Kind && len(names) > 0 {
+			return fmt.Errorf("%s is no key of a login of kind %q", names[0], t.Kind)
 		}
 	}
 	return nil
