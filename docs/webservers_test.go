@@ -7,11 +7,24 @@ import (
 	"strings"
 	"testing"
 
+	"userkeys/gateway"
 	"userkeys/internal/recipe"
 	"userkeys/internal/testkit"
+	"userkeys/server"
 )
 
 var askingConfig = regexp.MustCompile("(?s)```toml asking.toml\n(.*?)```")
+
+// TestWebServersPageNamesOwnPaths holds that the page names the paths that userkeys answers itself.
+func TestWebServersPageNamesOwnPaths(t *testing.T) {
+	t.Parallel()
+	text := string(read(t, "web-servers.md"))
+	for _, p := range append(gateway.OwnPaths(), server.FallbackPaths()...) {
+		if !strings.Contains(text, "`"+strings.TrimSuffix(p, "*")+"`") {
+			t.Errorf("the page does not name %s", p)
+		}
+	}
+}
 
 // TestWebServersPage runs the commands of the page that print or compare recipes, most of them for its configuration.
 func TestWebServersPage(t *testing.T) {

@@ -10,7 +10,7 @@ import (
 	"userkeys/site"
 )
 
-// keyCheck finds the keys of requests, has them checked, and logs what is refused.
+// keyCheck has the keys of requests checked, and logs what is refused.
 type keyCheck struct {
 	checker Checker
 	log     *refusalLog // nil: none

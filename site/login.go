@@ -21,6 +21,9 @@ type LoginWish struct {
 	Again bool
 }
 
+// ReasonLastAdmin says that a change would leave the site without an active administrator.
+const ReasonLastAdmin = "last administrator"
+
 // ReasonChooseName says that somebody who signs in through a provider has no account here yet, and that the user name
 // which they would get is taken or is none: they have to choose one.
 const ReasonChooseName = "choose a user name"

@@ -1,7 +1,8 @@
 package site
 
 // SyncedUser is a user of a website that signs its people in here, as the website tells of them without their being
-// there. Everything but Suspended counts, as at a sign-in: the user is in no group that is not named.
+// there. Everything but Suspended counts, as at a sign-in: the user is in no group that is not named. Whom the login
+// does not let in, because they are in none of its groups, is suspended, and stays so until Suspended is false.
 type SyncedUser struct {
 	ExternalID string   `json:"external_id"` // what the website calls the user; never another's
 	Username   string   `json:"username"`
@@ -10,7 +11,7 @@ type SyncedUser struct {
 	Groups     []string `json:"groups"`
 	Admin      bool     `json:"admin"`
 	Moderator  bool     `json:"moderator"`
-	// Suspended says whether the user is suspended here; absent leaves it as it is.
+	// Suspended says whether the user is suspended here; absent leaves it as it is for whom the login lets in.
 	Suspended *bool `json:"suspended"`
 }
 

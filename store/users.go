@@ -137,8 +137,8 @@ func userValues(u site.User) []any {
 // UpdateUser writes every field of u but ID and CreatedAt. It raises the epoch for the user's keys in the same
 // transaction.
 //
-// Errors: [userkeys.NotFound] if there is no such user; [userkeys.Conflict] if a name or an address is taken, or
-// if no active administrator would be left.
+// Errors: [userkeys.NotFound] if there is no such user; [userkeys.Conflict] if a name or an address is taken, with
+// [site.ReasonLastAdmin] if no active administrator would be left.
 func (s *Store) UpdateUser(ctx context.Context, u site.User, act site.Act) error {
 	return s.updateUser(ctx, func(site.User) bool { return true }, u, act)
 }
@@ -213,8 +213,10 @@ func (s *Store) lockForChange(c conn, id int64, staysAdmin bool) (site.User, err
 	acting := func(u site.User) bool { return u.Admin && u.MayAct() }
 	others := slices.ContainsFunc(locked, func(u site.User) bool { return u.ID != id && acting(u) })
 	if acting(locked[i]) && !staysAdmin && !others {
-		return site.User{}, userkeys.Errorf(userkeys.Conflict, "this is the last active administrator; make another one "+
-			"first")
+		return site.User{}, &userkeys.Error{
+			Code: userkeys.Conflict, Reason: site.ReasonLastAdmin,
+			Public: "this is the last active administrator; make another one first",
+		}
 	}
 	return locked[i], nil
 }

@@ -77,7 +77,7 @@ type server struct {
 var servers = []server{
 	{
 		name: "nginx", file: "nginx.conf", comment: "#", signInProxy: true, unix: true,
-		unsafe: []string{"satisfy any", "underscores_in_headers on"},
+		unsafe: []string{"satisfy any", "underscores_in_headers on", "proxy_pass http://userkeys_website"},
 	},
 	{name: "caddy", file: "Caddyfile", comment: "#", signInProxy: true, unix: true},
 	{

@@ -84,6 +84,9 @@ func (o *recipeOptions) addFlags(f *pflag.FlagSet) {
 func (o *recipeOptions) run(cmd *cobra.Command, args []string) error {
 	name := args[0]
 	if o.check != "" {
+		if err := onlyCheck(cmd.Flags()); err != nil {
+			return err
+		}
 		return o.compare(cmd, name)
 	}
 	cfg, err := o.recipe(name, cmd.Flags())
@@ -91,6 +94,23 @@ func (o *recipeOptions) run(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	return recipe.Write(cmd.OutOrStdout(), name, cfg)
+}
+
+// onlyCheck refuses other options of the command beside --check: the file itself names those that count.
+func onlyCheck(f *pflag.FlagSet) error {
+	own, others := pflag.NewFlagSet("recipe", pflag.ContinueOnError), []string{}
+	new(recipeOptions).addFlags(own)
+	f.Visit(func(f *pflag.Flag) {
+		if f.Name != "check" && own.Lookup(f.Name) != nil {
+			others = append(others, "--"+f.Name)
+		}
+	})
+	if len(others) == 0 {
+		return nil
+	}
+	return cli.Exitf(cli.ExitUsage,
+		"--check takes the options of the recipe from the first line of the file: leave out %s",
+		strings.Join(others, " and "))
 }
 
 // recipe reads the options, of which f tells which were given.

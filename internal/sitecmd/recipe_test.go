@@ -259,6 +259,38 @@ func afterLine(text string, n int) string {
 	return text
 }
 
+// TestRecipeCheckOptions: an option beside --check would have no effect, and is refused.
+func TestRecipeCheckOptions(t *testing.T) {
+	t.Parallel()
+	for more, names := range map[string]string{
+		"--strict": "--strict", "--config userkeys.toml": "--config", "--url https://www.example --carriers": "--carriers and --url",
+	} {
+		_, err := runRecipe(append([]string{"nginx", "--check", "no such file"}, strings.Fields(more)...)...)
+		if cli.ExitCode(err) != cli.ExitUsage || !strings.HasSuffix(err.Error(), "leave out "+names) {
+			t.Errorf("%s: %v", more, err)
+		}
+	}
+}
+
+// TestRecipeCheckFindsAWayAround: a location of somebody's own that leads to the website is named.
+func TestRecipeCheckFindsAWayAround(t *testing.T) {
+	t.Parallel()
+	text, err := runRecipe("nginx", "--url", "https://www.example", "--app", "127.0.0.1:3000")
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := strings.LastIndex(text, "}")
+	text = text[:i] + "    location /static/ { proxy_pass http://userkeys_website; }\n}\n"
+	file := filepath.Join(t.TempDir(), "nginx.conf")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := runRecipe("nginx", "--check", file)
+	if cli.ExitCode(err) != 1 || !strings.HasPrefix(out, "has: location /static/ ") || strings.Count(out, "\n") != 1 {
+		t.Errorf("%q, %v", out, err)
+	}
+}
+
 // TestRecipeCheckKnowsOrder holds that a line which stands elsewhere than in the recipe is named.
 func TestRecipeCheckKnowsOrder(t *testing.T) {
 	t.Parallel()

@@ -132,14 +132,14 @@ func (a *admission) renew(ctx context.Context, u site.User) (site.User, error) {
 		}, a.by)
 	}
 	got, err := change()
-	if errors.Is(err, userkeys.Conflict) && want.Email != u.Email { // perhaps the address is another user's
-		want.Email = u.Email
-		got, err = change()
-	}
-	if errors.Is(err, userkeys.Conflict) && u.Admin { // this is the last administrator
+	if userkeys.AsError(err).Reason == site.ReasonLastAdmin {
 		a.cfg.Logger.WarnContext(ctx, "login: the last administrator stays one, whatever the provider says",
 			"user", u.ID, "through", a.login.Name)
 		want.Admin = true
+		got, err = change()
+	}
+	if errors.Is(err, userkeys.Conflict) && want.Email != u.Email { // the address is another user's
+		want.Email = u.Email
 		got, err = change()
 	}
 	return got, err

@@ -9,7 +9,8 @@ import (
 )
 
 // Rules say what those who sign in through a provider may do here. They are applied at each sign-in. What no rule is
-// about stays as an administrator set it.
+// about stays as an administrator set it: a trust level and groups that no rule names, and administrators and
+// moderators where no rule makes any.
 type Rules struct {
 	OnlyGroups []string // groups of the provider whose members may sign in; empty: everybody may
 	Approve    bool     // an administrator has to approve each new account
@@ -52,22 +53,25 @@ func (rs Rules) apply(u *site.User, o Person) {
 	if rs.Staff || any(moderator) {
 		u.Moderator = rs.Staff && o.Moderator || given(moderator)
 	}
-	if any(func(r Rule) bool { return r.TrustLevel > 0 }) {
+	if any(func(r Rule) bool { return r.TrustLevel > 0 && r.TrustLevel == u.TrustLevel }) {
 		u.TrustLevel = rs.TrustLevel
-		for _, r := range rs.Rules {
-			if r.appliesTo(o) {
-				u.TrustLevel = max(u.TrustLevel, r.TrustLevel)
-			}
+	}
+	for _, r := range rs.Rules {
+		if r.appliesTo(o) {
+			u.TrustLevel = max(u.TrustLevel, r.TrustLevel)
 		}
 	}
-	if rs.Groups || any(func(r Rule) bool { return r.AddGroup != "" }) {
-		u.Groups = rs.groups(o)
-	}
+	u.Groups = rs.groups(u.Groups, o)
 }
 
-// groups are the groups here of somebody with these groups there.
-func (rs Rules) groups(o Person) []string {
+// groups are the groups here of somebody who has been in the groups had.
+func (rs Rules) groups(had []string, o Person) []string {
 	var out []string
+	if !rs.Groups {
+		out = slices.DeleteFunc(slices.Clone(had), func(g string) bool {
+			return slices.ContainsFunc(rs.Rules, func(r Rule) bool { return r.AddGroup == g })
+		})
+	}
 	add := func(g string) {
 		if len(out) < accounts.MaxGroups && !slices.Contains(out, g) {
 			out = append(out, g)

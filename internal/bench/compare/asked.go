@@ -23,7 +23,7 @@ var told = map[string]string{
 	gateway.ModeratorHeader: "false", gateway.ScopesHeader: "read,write",
 }
 
-// bareAsked answers every question as [gateway.Asked] answers about a good key, and checks nothing.
+// bareAsked answers every question with the identity that [gateway.Asked] tells of a good key, and checks nothing.
 func bareAsked(w http.ResponseWriter, _ *http.Request) {
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")

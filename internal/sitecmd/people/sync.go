@@ -23,7 +23,9 @@ standard input:
 
 login is the name of a [[login]] of the configuration file, whose rules apply as when the
 users sign in. All of a user's record counts: groups that are not named are groups that
-the user is not in. A user name that is taken by somebody else is refused and never
+the user is not in. Only "suspended" may be left out, and then stays as it is. A user who
+is in none of the only-groups of the login is suspended, and stays so on coming back until
+"suspended" is false. A user name that is taken by somebody else is refused and never
 merged. What is wrong with one user holds up no other; the command then ends with an error.`
 
 // newSyncCommand returns the command `userkeys user sync`.

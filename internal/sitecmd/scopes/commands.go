@@ -43,8 +43,8 @@ scopes of these names. Every other operation is opened by a scope of its first
 tag: tag_read if it is a GET, and tag_write if not. What has neither is in no
 scope. Comments at the top list what is left out, and routes that open more than
 their operation.`,
-		Example: `  userkeys scopes import json > scopes.toml
-  userkeys scopes import yaml --by security --prefix /api/v1`,
+		Example: `  userkeys scopes import openapi.json > scopes.toml
+  userkeys scopes import openapi.yaml --by security --prefix /api/v1`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if by != "" && by != string(byTag) && by != string(bySecurity) {
 				return cli.Exitf(cli.ExitUsage, "--by: %q is neither tag nor security", by)
@@ -68,8 +68,8 @@ func newCheckCommand() *cobra.Command {
 		Long: `Print the operations of an OpenAPI document that no [[scope]] of the configuration
 file opens, and the scopes and routes that open no operation. The exit code is 1 if
 there are any. The scopes of Discourse, such as read and write, do not count.`,
-		Example: `  userkeys scopes check --config userkeys.toml json
-  userkeys scopes import json | userkeys scopes check --config - json`,
+		Example: `  userkeys scopes check --config userkeys.toml openapi.json
+  userkeys scopes import openapi.json | userkeys scopes check --config - openapi.json`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if config == "" {

@@ -35,6 +35,18 @@ func printed(t *testing.T, text, prefix string, by source) string {
 	return out.String()
 }
 
+// TestExamplesNameDocuments: whoever copies an example sees that the argument is a file.
+func TestExamplesNameDocuments(t *testing.T) {
+	t.Parallel()
+	for _, cmd := range Commands()[0].Commands() {
+		for line := range strings.Lines(cmd.Example) {
+			if strings.Contains(line, "import") && !strings.Contains(line, "import openapi.") || strings.HasSuffix(line, " json\n") {
+				t.Errorf("%s: %s", cmd.Name(), line)
+			}
+		}
+	}
+}
+
 // TestImport holds what is printed for the documents of testdata to the files beside them.
 func TestImport(t *testing.T) {
 	t.Parallel()
