@@ -12,7 +12,7 @@ import (
 // The headers in which an upstream learns who calls with which key. The proxy
 // removes every header of a client whose name begins like these, in any
 // spelling, so an upstream that only the proxy can reach may believe them.
-// Values that are not plain are percent-encoded; see [EncodeHeader].
+// Values that are not plain are percent-encoded, for [url.PathUnescape].
 const (
 	UsernameHeader         = "X-Userkeys-Username"
 	UserIDHeader           = "X-Userkeys-User-Id"
@@ -50,7 +50,7 @@ func CheckLoginHeader(name string) error { return headers.CheckLogin(name) }
 // authority.Config.
 func NeedProfiles(list []IdentityHeader) bool { return headers.NeedProfiles(list) }
 
-// identityNames are all of them.
+// identityNames are the headers above, which every website gets.
 var identityNames = [...]string{
 	UsernameHeader, UserIDHeader, TrustLevelHeader, AdminHeader, ModeratorHeader, GroupsHeader, ScopesHeader,
 	IdentityClientIDHeader, KeyIDHeader, ExternalIDHeader, LoginHeader,
@@ -111,11 +111,6 @@ func setIdentity(h http.Header, a userkeys.Access, more []IdentityHeader) {
 		set(ScopesHeader, headers.EncodeList(a.Scopes))
 	}
 }
-
-// EncodeHeader makes one header value of s that no parser splits or ends
-// early: bytes that are not visible ASCII, and the marks % , ; " \ become %XX.
-// url.PathUnescape gives s back.
-func EncodeHeader(s string) string { return headers.Encode(s) }
 
 // SameHeader reports whether some server or framework takes two names of headers for one: by case, and by what stands
 // between letters and digits.

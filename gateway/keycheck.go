@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"errors"
 	"net/http"
 	"strings"
 
@@ -96,7 +97,7 @@ func (c keyCheck) refuse(w http.ResponseWriter, r *http.Request, k request.Prese
 	if err == userkeys.ErrInvalidKey && k.Carried != nil {
 		err = k.Carried.Challenge()
 	}
-	f, same := err.(*request.Refusal)
+	f, same := errors.AsType[*request.Refusal](err)
 	if c.log != nil {
 		why := f
 		if !same {

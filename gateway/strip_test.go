@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"userkeys/gateway/internal/clientip"
+	"userkeys/gateway/internal/headers"
 )
 
 // forgeries are header lines with which a client claims to be somebody.
@@ -237,7 +238,7 @@ func TestEncodeHeaderCannotBeSplit(t *testing.T) {
 	for _, s := range []string{
 		"plain", "a, admin", "a\r\nX: y", "\u00fc", "50%", "", " ", strings.Repeat("\x00\xff", 5000), `a"b;c\d`, "x@y.example",
 	} {
-		got := EncodeHeader(s)
+		got := headers.Encode(s)
 		if strings.ContainsFunc(got, func(r rune) bool { return r <= ' ' || r >= 0x7f || strings.ContainsRune(",;\"\\", r) }) {
 			t.Errorf("%q becomes %q", s, got)
 		}

@@ -26,10 +26,11 @@ const (
 	BasicCarrier  CarrierKind = "basic"  // as the password, with an empty user name or that of the key's owner
 )
 
-// CheckCarriers reports what is wrong with the carriers of a configuration that pins settings.
+// CheckCarriers reports what is wrong with the carriers of a configuration that pins the prefix of keys; empty: it does
+// not.
 //
 // Errors: [userkeys.InvalidParameters].
-func CheckCarriers(carriers []Carrier, pinned map[string]string) error {
+func CheckCarriers(carriers []Carrier, prefix string) error {
 	for _, c := range carriers {
 		switch {
 		case c.Kind != BearerCarrier && c.Kind != BasicCarrier:
@@ -40,7 +41,7 @@ func CheckCarriers(carriers []Carrier, pinned map[string]string) error {
 			return invalid(`a carrier needs routes, such as "GET /api/{rest...}"; on all others no key stands in Authorization`)
 		}
 	}
-	if len(carriers) > 0 && pinned["user_api_key_prefix"] == "" {
+	if len(carriers) > 0 && prefix == "" {
 		return invalid(`a carrier needs keys that are told from the website's own tokens: set user_api_key_prefix = "uk" ` +
 			"(one to three small letters) in the configuration, under [settings]; new keys then begin with uk_")
 	}

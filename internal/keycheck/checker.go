@@ -76,7 +76,7 @@ type Checker struct {
 //
 // Errors: [userkeys.InvalidParameters] for carriers that cannot be.
 func New(ctx context.Context, cfg Config) (*Checker, error) {
-	if err := site.CheckCarriers(cfg.Carriers, cfg.Pinned); err != nil {
+	if err := site.CheckCarriers(cfg.Carriers, cfg.Pinned["user_api_key_prefix"]); err != nil {
 		return nil, err
 	}
 	if cfg.MaxKeys == 0 {

@@ -238,7 +238,7 @@ func websiteURL(s string) (*url.URL, error) {
 		return nil, errors.New("--url is missing: the address of your website as browsers see it")
 	}
 	u, err := parseOrigin("--url", s)
-	if err == nil && strings.Trim(u.Host, pathCharacters[2:]+":[]") != "" {
+	if err == nil && strings.Trim(u.Host, hostCharacters+":[]") != "" {
 		err = fmt.Errorf("--url: a recipe cannot have the host %q", u.Host)
 	}
 	return u, err
@@ -256,8 +256,11 @@ func identityHeaders(flag string, names []string) ([]gateway.IdentityHeader, err
 	return list, nil
 }
 
-// pathCharacters stand for themselves in every configuration and in every regular expression but for the first three.
-const pathCharacters = "*/._-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+// hostCharacters stand for themselves in every configuration, and in every regular expression but for the dot.
+const hostCharacters = "._-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+// pathCharacters may stand in a path of a recipe, which quotes those that mean something in a regular expression.
+const pathCharacters = "*/" + hostCharacters
 
 // command is the command line that writes the recipe.
 func (o *recipeOptions) command(name string, f *pflag.FlagSet) string {

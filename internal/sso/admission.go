@@ -94,7 +94,8 @@ func (a *admission) admit(ctx context.Context) (site.User, error) {
 	return u, a.cfg.Store.NoteSignIn(ctx, site.SignIn{Identity: id, PauseAfter: a.login.PauseAfter})
 }
 
-// check refuses somebody whom a provider did not name properly, and drops what cannot be kept.
+// check refuses somebody whom a provider did not name properly, and drops what cannot be kept. Some
+// programs say 0 of somebody who is not signed in.
 func (o *Person) check() error {
 	if o.Subject == "" || o.Subject == "0" || len(o.Subject) > maxSubjectBytes || !accounts.IsOneLine(o.Subject) ||
 		strings.TrimSpace(o.Subject) != o.Subject {

@@ -197,10 +197,9 @@ func (ls *Logins) Begin(w http.ResponseWriter, r *http.Request, name string, wis
 // Finish signs in whomever the provider names to the browser that began it, and returns where to go. The request must
 // have passed the Sessions of the accounts.
 //
-// Errors: [userkeys.InvalidCredentials] for somebody who may not sign in, [userkeys.Conflict] with
-// [site.ReasonChooseName]; [userkeys.NotFound] if there is
-// no such login; [userkeys.ConsentGone] if the sign-in is not under way in this browser; [userkeys.InvalidCredentials]
-// if the provider's answer is not good.
+// Errors: [userkeys.NotFound] if there is no such login; [userkeys.ConsentGone] if the sign-in is not under way in this
+// browser; [userkeys.InvalidCredentials] if the provider's answer is not good, or for somebody who may not sign in;
+// [userkeys.Conflict] with [site.ReasonChooseName].
 func (ls *Logins) Finish(w http.ResponseWriter, r *http.Request, name string) (back string, err error) {
 	l, err := ls.login(name)
 	if err != nil {

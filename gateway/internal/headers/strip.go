@@ -106,7 +106,7 @@ var common = func() Table {
 type Table map[string]fate
 
 // NewTable returns the table of a site. No client may send the headers named in forbidden; those named in
-// besideNoKey tell who calls, and are removed from requests with a key. No name is longer than [MaxName].
+// besideNoKey tell who calls, and are removed from requests with a key. No name is longer than maxName.
 func NewTable(forbidden, besideNoKey []string) Table {
 	t := maps.Clone(common)
 	for _, name := range besideNoKey {
@@ -153,7 +153,7 @@ var alsoMeanElse = []string{
 // mayTell reports whether a header of a name may tell a website who calls: whether nothing else on the way reads
 // something else in it.
 func mayTell(name string) bool {
-	if len(name) == 0 || len(name) > MaxName || strings.Trim(name, nameLetters) != "" || beginsHTTP(name) {
+	if len(name) == 0 || len(name) > maxName || strings.Trim(name, nameLetters) != "" || beginsHTTP(name) {
 		return false
 	}
 	plain := folding(name)
@@ -183,8 +183,8 @@ func CheckLogin(name string) error {
 
 const nameLetters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-"
 
-// MaxName is how long a name in a [Table] may be.
-const MaxName = 64
+// maxName is how long a name in a [Table] may be.
+const maxName = 64
 
 // fateOf tells what becomes of a header. odd says that the name is not spelled
 // as a well-behaved proxy spells it.
@@ -192,8 +192,8 @@ func (t Table) fateOf(name string) (f fate, odd bool) {
 	for beginsHTTP(name) {
 		name, odd = name[len("http-"):], true
 	}
-	var buf [MaxName]byte
-	n := min(len(name), MaxName)
+	var buf [maxName]byte
+	n := min(len(name), maxName)
 	for i := range n {
 		c := name[i]
 		buf[i] = Fold(c)
@@ -203,7 +203,7 @@ func (t Table) fateOf(name string) (f fate, odd bool) {
 	switch {
 	case hasPrefix(plain, "x-userkeys-"), hasPrefix(plain, "x-auth-request-"):
 		return never, odd
-	case len(name) > MaxName:
+	case len(name) > maxName:
 		f = passes
 	default:
 		f = t[string(plain)]

@@ -30,7 +30,7 @@ func TestFateOfCommonHeadersIsToPass(t *testing.T) {
 		t.Error("a long forwarding name escapes")
 	}
 	for name := range common {
-		if len(name) > MaxName {
+		if len(name) > maxName {
 			t.Errorf("%s is longer than what is looked at", name)
 		}
 	}

@@ -28,18 +28,18 @@ type Presented struct {
 }
 
 // PresentedBy finds the key of a request: in the header User-Api-Key; in Authorization, if its route is one of the
-// carriers of e; and if it is in neither, in the query, if its route is one of those that e lists. Elsewhere the
-// other two say nothing.
+// carriers of e; and if it is in neither, in the query, if its route is one of those that e lists. On all other
+// routes Authorization and the query are not read.
 func PresentedBy(r *http.Request, e *site.Edge) Presented {
 	p := Presented{Target: TargetOf(r), more: e.Methods}
 	p.Values, p.Given = r.Header[userkeys.KeyHeader]
-	asked := p.Given
+	inHeader := p.Given
 	if len(e.Carriers) > 0 {
 		if lines, ok := r.Header[AuthorizationHeader]; ok {
 			p.readAuthorization(lines, r.Method, e)
 		}
 	}
-	if asked || len(e.KeyRoutes) == 0 || !strings.Contains(p.Target.Query, parameterName+"=") {
+	if inHeader || len(e.KeyRoutes) == 0 || !strings.Contains(p.Target.Query, parameterName+"=") {
 		return p
 	}
 	path, err := userkeys.CanonicalPath(p.Target.Path)
@@ -102,8 +102,8 @@ func (k Presented) StaysInQuery() *Refusal {
 	return nil
 }
 
-// Keyless returns a copy of r without the key in its query, for handlers and the logs that they write.
-func (k Presented) Keyless(r *http.Request) *http.Request {
+// keyless returns a copy of r without the key in its query, for handlers and the logs that they write.
+func (k Presented) keyless(r *http.Request) *http.Request {
 	r = r.WithContext(r.Context())
 	target := k.Target.WithoutKey()
 	if r.RequestURI != "" {
@@ -170,7 +170,7 @@ func (k Presented) WellFormed(r *http.Request) *Refusal {
 // without the key in its address, which handlers log and pass on, or in Authorization, which they may read otherwise.
 func (k Presented) Admitted(r *http.Request, a userkeys.Access) *http.Request {
 	if k.InQuery {
-		r = k.Keyless(r)
+		r = k.keyless(r)
 	}
 	r = r.WithContext(userkeys.NewContext(r.Context(), a))
 	if k.InAuthorization {

@@ -17,8 +17,8 @@ type Refusal struct {
 	Reason string // for the log
 	body   []byte
 	allow  string // the Allow header; empty: none
-	// Challenge is the WWW-Authenticate of the answer; empty: none.
-	Challenge string
+	// challenge is the WWW-Authenticate of the answer; empty: none.
+	challenge string
 }
 
 // NewRefusal makes the refusal that says e.
@@ -39,7 +39,7 @@ func Malformed(reason, public string) *Refusal {
 // challenge makes the refusal with 401 of credentials that are missing or not good.
 func challenge(e *userkeys.Error, text string) *Refusal {
 	f := NewRefusal(http.StatusUnauthorized, e)
-	f.Challenge = text
+	f.challenge = text
 	return f
 }
 
@@ -101,8 +101,8 @@ func (f *Refusal) Write(w http.ResponseWriter) {
 	if f.allow != "" {
 		w.Header().Set("Allow", f.allow)
 	}
-	if f.Challenge != "" {
-		w.Header().Set("WWW-Authenticate", f.Challenge)
+	if f.challenge != "" {
+		w.Header().Set("WWW-Authenticate", f.challenge)
 	}
 	WriteJSON(w, f.Status, f.body)
 }

@@ -23,7 +23,6 @@ type Config struct {
 	Site  string       // an address that reaches the echo through all proxies
 	Key   userkeys.Key // a user API key of the site, or none
 	Asked func()       // called for every request
-	Base  http.RoundTripper
 }
 
 const (
@@ -58,20 +57,17 @@ var errRefused = errors.New("refused")
 // problem for each header that tells who calls or what is asked for, a warning for one that tells from where.
 func Examine(ctx context.Context, cfg Config) []doctor.Finding {
 	e := &examination{cfg: cfg, mark: newMark()}
-	if cfg.Base == nil {
-		t := http.DefaultTransport.(*http.Transport).Clone()
-		t.Protocols = new(http.Protocols) // HTTP/2 has small letters only
-		t.Protocols.SetHTTP1(true)
-		t.ForceAttemptHTTP2, t.DisableCompression = false, true
-		e.cfg.Base = t
-	}
+	t := http.DefaultTransport.(*http.Transport).Clone()
+	t.Protocols = new(http.Protocols) // HTTP/2 has small letters only
+	t.Protocols.SetHTTP1(true)
+	t.ForceAttemptHTTP2, t.DisableCompression = false, true
 	e.http = &http.Client{
-		Transport: e.cfg.Base, Timeout: patience,
+		Transport: t, Timeout: patience,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	if e.reach(ctx) {
-		for _, name := range []string{"identity", "question", "address"} {
-			e.forge(ctx, name)
+		for _, g := range groups {
+			e.forge(ctx, g)
 		}
 		e.connection(ctx)
 	}
@@ -108,8 +104,7 @@ func (e *examination) reach(ctx context.Context) bool {
 }
 
 // forge sends the headers of a group, each in all spellings.
-func (e *examination) forge(ctx context.Context, name string) {
-	g := groups[name]
+func (e *examination) forge(ctx context.Context, g group) {
 	var all []forgery
 	bySpelling := map[int][]forgery{} // a server may refuse every request with some spelling
 	for _, header := range strings.Fields(g.names) {
@@ -117,7 +112,7 @@ func (e *examination) forge(ctx context.Context, name string) {
 			if spelled == "User-Api-Key" {
 				continue // a key that is none is refused
 			}
-			f := forgery{name, header, spelled, g.value(e.mark, fmt.Sprint(len(all)+1))}
+			f := forgery{g.name, header, spelled, g.value(e.mark, fmt.Sprint(len(all)+1))}
 			all = append(all, f)
 			bySpelling[i] = append(bySpelling[i], f)
 		}
@@ -132,7 +127,7 @@ func (e *examination) forge(ctx context.Context, name string) {
 	advice := g.advice
 	for header := range strings.FieldsSeq(g.names) {
 		if as := e.came[header]; len(as) > 0 {
-			e.find(doctor.Check(name), g.state, "came through: "+strings.Join(as, ", "), advice)
+			e.find(doctor.Check(g.name), g.state, "came through: "+strings.Join(as, ", "), advice)
 			advice = "" // once
 		}
 	}
@@ -143,7 +138,7 @@ func (e *examination) forge(ctx context.Context, name string) {
 	if refused > 0 {
 		says += fmt.Sprintf("; %d of them are refused", refused)
 	}
-	e.find(doctor.Check(name), doctor.OK, says, "")
+	e.find(doctor.Check(g.name), doctor.OK, says, "")
 }
 
 // try sends headers in one request, or in smaller ones if it is refused, and returns how many are refused.
@@ -189,7 +184,7 @@ func (e *examination) alone(ctx context.Context, f forgery) bool {
 func (f forgery) cameAs(got received) string {
 	for name, values := range got.Marked {
 		for _, value := range values {
-			if strings.Contains(lists, " "+f.name+" ") && strings.EqualFold(name, f.spelled) {
+			if slices.Contains(lists, f.name) && strings.EqualFold(name, f.spelled) {
 				value = value[strings.LastIndexByte(value, ',')+1:]
 			}
 			if slices.Contains(strings.FieldsFunc(value, func(r rune) bool { return r == ',' || r == ' ' }), f.value) {

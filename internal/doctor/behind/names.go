@@ -12,6 +12,7 @@ const identityPrefix = "X-Userkeys-"
 
 // group is a kind of headers that a website behind a proxy may believe.
 type group struct {
+	name   string // of the check
 	about  string // for people
 	names  string
 	value  func(mark, number string) string
@@ -30,8 +31,9 @@ func addressValue(mark, number string) string {
 
 // groups are the headers that the proxy of userkeys takes from what a client sends, except those that concern the
 // connection, the key or its carrier. A test of gateway/internal/headers compares the two.
-var groups = map[string]group{
-	"identity": {
+var groups = []group{
+	{
+		"identity",
 		"who calls", "x-userkeys-username x-userkeys-user-id x-userkeys-trust-level x-userkeys-admin " +
 			"x-userkeys-moderator x-userkeys-groups x-userkeys-scopes x-userkeys-client-id x-userkeys-key-id " +
 			"x-userkeys-external-id x-userkeys-login x-userkeys-other user-api-key proxy " +
@@ -50,12 +52,14 @@ var groups = map[string]group{
 			"print it again if yours is older",
 		doctor.Problem,
 	},
-	"question": {
+	{
+		"question",
 		"what is asked for", "x-forwarded-uri x-forwarded-method x-original-uri x-original-method x-original-url " +
 			"x-envoy-original-path x-rewrite-url x-forwarded-prefix",
 		pathValue, "set it or remove it in the outermost proxy", doctor.Problem,
 	},
-	"address": {
+	{
+		"address",
 		"from where", "forwarded via x-real-ip true-client-ip cf-connecting-ip cf-connecting-ipv6 " +
 			"client-ip x-client-ip x-cluster-client-ip fastly-client-ip fly-client-ip x-nf-client-connection-ip " +
 			"do-connecting-ip cf-pseudo-ipv4 x-remote-ip x-remote-addr remote-addr x-proxyuser-ip " +
@@ -69,7 +73,7 @@ var groups = map[string]group{
 
 // lists are headers to which every proxy adds at the end; what stands before is believed by nobody who counts from
 // the end.
-const lists = " x-forwarded-for forwarded via "
+var lists = []string{"x-forwarded-for", "forwarded", "via"}
 
 // spellings returns the ways in which some server or framework reads a name. The first is the usual one.
 func spellings(name string) []string {

@@ -29,7 +29,7 @@ func (file configFile) carriers(path string, text []byte, s site.Settings) ([]si
 		}
 		carriers = append(carriers, c)
 	}
-	if err := site.CheckCarriers(carriers, map[string]string{"user_api_key_prefix": s.UserAPIKeyPrefix}); err != nil {
+	if err := site.CheckCarriers(carriers, s.UserAPIKeyPrefix); err != nil {
 		return nil, fmt.Errorf("%s:%d: %s", path, lineOf(text, "carrier", 0, "[[carrier]]"), cli.Explain(err))
 	}
 	return carriers, nil
