@@ -100,7 +100,8 @@ func parseConfig(path string, text []byte) (configFile, error) {
 			"scope":           "a scope has a name, a sentence and routes, but",
 			"identity-header": "an identity-header has",
 		}[table]
-		return file, fmt.Errorf("%s:%d: %s no %s", path, lineOf(text, table, anyTable, name), cmp.Or(has, "a "+table+" has"), name)
+		at := lineOf(text, table, anyTable, name)
+		return file, fmt.Errorf("%s:%d: %s no %s", path, at, cmp.Or(has, "a "+table+" has"), name)
 	}
 	return file, nil
 }
