@@ -2,10 +2,10 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"net/netip"
-	"runtime/debug"
 	"time"
 
 	"userkeys"
@@ -181,13 +181,12 @@ const answerWithin = 900 * time.Millisecond
 func (a *Asked) decide(client *http.Request, k request.Presented) (access userkeys.Access, err error) {
 	defer func() {
 		if cause := recover(); cause != nil {
-			attrs := []slog.Attr{slog.Any("panic", cause), slog.String("stack", string(debug.Stack()))}
-			a.panics.Write(client.Context(), "panic", append(attrs, request.LogAttrs(client)...)...)
+			logPanic(a.panics, client, cause)
 			err = errUndecided
 		}
 	}()
 	access, err = a.keys.decide(client, k, upstreamRequest)
-	if _, refused := err.(*request.Refusal); err == nil || refused {
+	if _, refused := errors.AsType[*request.Refusal](err); err == nil || refused {
 		return access, err
 	}
 	if userkeys.AsError(err).Code == userkeys.Internal || client.Context().Err() != nil {

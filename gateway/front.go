@@ -192,10 +192,15 @@ func (f *Front) logPanic(r *http.Request) {
 		return
 	}
 	if cause != http.ErrAbortHandler { // which is how the proxy breaks an answer off
-		attrs := []slog.Attr{slog.Any("panic", cause), slog.String("stack", string(debug.Stack()))}
-		f.panics.Write(r.Context(), "panic", append(attrs, request.LogAttrs(r)...)...)
+		logPanic(f.panics, r, cause)
 	}
 	panic(cause)
+}
+
+// logPanic writes down what a panic was about.
+func logPanic(log *logs.Errors, r *http.Request, cause any) {
+	attrs := []slog.Attr{slog.Any("panic", cause), slog.String("stack", string(debug.Stack()))}
+	log.Write(r.Context(), "panic", append(attrs, request.LogAttrs(r)...)...)
 }
 
 // serveStranger serves a request without a key, if it can be read in one way only.

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// families are prefixes of headers that tell who calls, and the rest of the usual ones: for web servers that cannot
-// remove headers by a prefix.
+// families are prefixes of headers that tell who calls, and the rest of the usual ones: the proxy goes by the prefixes,
+// and web servers that cannot do so by the names.
 var families = map[string]string{
 	"x-auth-request-": "user email groups preferred-username access-token",
 	"x-amzn-oidc-":    "identity data accesstoken", "cf-access-": "authenticated-user-email jwt-assertion client-id",

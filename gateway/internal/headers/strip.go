@@ -235,10 +235,7 @@ func beginsHTTP(name string) bool {
 // edgePrefixes begin the headers in which the edges of hosting providers tell
 // an application who calls: theirs to say, if they are trusted proxies, and nobody else's. Beside a key, which says who
 // calls, they would name a second person.
-var edgePrefixes = []string{
-	"x-amzn-oidc-", "cf-access-", "tailscale-user-", "x-authentik-", "x-goog-authenticated-user-",
-	"x-goog-iap-", "x-ms-client-principal", "x-pomerium-", "x-tailscale-",
-}
+var edgePrefixes = slices.Sorted(maps.Keys(families))
 
 func hasPrefix(b []byte, prefix string) bool {
 	return len(b) >= len(prefix) && string(b[:len(prefix)]) == prefix

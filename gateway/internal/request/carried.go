@@ -39,13 +39,10 @@ func (p *Presented) readAuthorization(lines []string, method string, e *site.Edg
 			}
 			key, asUser = c.user, true
 		}
-		path, err := userkeys.CanonicalPath(p.Target.Path)
-		if err == nil && !e.Carries(c.kind, method, path) && (p.Uses(method) || !isKey(key)) {
+		if !p.mayCarry(c.kind, key, method, e) {
 			p.InAuthorization = p.InAuthorization || isKey(key)
 			continue
 		}
-		// A path that can be read in two ways is on such a route to somebody, and no route can name a method that no key
-		// may use: admitting these ends in their refusal.
 		p.Given, p.InAuthorization = true, true
 		p.Carried = &Carried{
 			Kind: c.kind, User: c.user, odd: c.odd, asUser: asUser, several: len(lines) > 1, key: [1]string{key},
@@ -56,6 +53,18 @@ func (p *Presented) readAuthorization(lines []string, method string, e *site.Edg
 			p.Values = append(slices.Clip(p.Values), key)
 		}
 	}
+}
+
+// mayCarry reports whether what begins as a key counts as one that came in Authorization.
+func (p *Presented) mayCarry(kind site.CarrierKind, key, method string, e *site.Edge) bool {
+	path, err := userkeys.CanonicalPath(p.Target.Path)
+	switch {
+	case err != nil: // to somebody it is on the route of a carrier; such a path is refused later
+		return true
+	case !p.Uses(method) && isKey(key): // no route can name a method that no key may use; it is refused later
+		return true
+	}
+	return e.Carries(kind, method, path)
 }
 
 // credentials is the value of Authorization.
