@@ -100,6 +100,9 @@ func TestRadicale(t *testing.T) {
 		}
 	}
 	call("GET", "/.well-known/user-api-key", "").Must(t, 200)
+	call("HEAD", "/user-api-key/new", "").Must(t, 200) // as userkeys login looks for a site
+	call("HEAD", "/user-api-key/new", "", "Authorization", "Basic YW5uOg==", "Remote-User", "ann").Must(t, 200)
+	call("GET", "/user-api-key/new", "").Must(t, 401)
 
 	ann.Submit(ann.Get("/my/apps").Must(t, 200, "App agenda"), "/user-api-key/revoke").Must(t, 303)
 	call("GET", "/ann/work/", "", "User-Api-Key", key).Must(t, 403, "invalid key")

@@ -16,6 +16,7 @@ var forgedIdentity = []string{
 	"X-Userkeys-External-Id: root", "Remote-User: root", "Remote_User: root", "HTTP_REMOTE_USER: root",
 	"X-Forwarded-User: root", "X_Forwarded_User: root", "HTTP-X-Forwarded-User: root", "X-Auth-Request-Email: root", "X-Auth-User: root",
 	"X-Authentik-Username: root", "Cf-Access-Authenticated-User-Email: root", "X-WebAuth-User: root", "X-Ms-Client-Principal: root",
+	"HTTP-User-Api-Key: root", "Proxy: root", "HTTP-Proxy: root",
 }
 
 // toldOf returns who a website was told calls, in whatever spelling.

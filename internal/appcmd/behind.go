@@ -40,6 +40,9 @@ func (d *examining) runBehind(ctx context.Context, site string) error {
 	if err := d.print(findings, requests); err != nil {
 		return err
 	}
+	if behind.NoEcho(findings) {
+		return cli.Exitf(cli.ExitFailure, "not checked: no echo answered")
+	}
 	if count(findings, doctor.Problem) > 0 {
 		return cli.Exitf(cli.ExitFailure, "not everything that a client forges stops before the website")
 	}

@@ -17,10 +17,10 @@ var families = map[string]string{
 	"x-tailscale-": "user login name",
 }
 
-// targets are headers that may change what a request asks for.
+// targets are headers that may change what a request asks for, or through which proxy a CGI program asks others.
 var targets = []string{
 	"x-original-url", "x-original-uri", "x-original-host", "x-original-method", "x-rewrite-url", "x-envoy-original-path",
-	"x-forwarded-uri", "x-forwarded-method", "x-forwarded-prefix", "x-forwarded-host", "x-host",
+	"x-forwarded-uri", "x-forwarded-method", "x-forwarded-prefix", "x-forwarded-host", "x-host", "proxy",
 }
 
 // notForged are headers that a web server removes or needs itself.

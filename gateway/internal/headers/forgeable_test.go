@@ -36,7 +36,7 @@ func TestForgeableIsWhatTheDoctorForges(t *testing.T) {
 			t.Errorf("%s passes the proxy, or is spelled oddly", name)
 		}
 	}
-	for _, name := range []string{"Api-Key", "Api-Username", "X-Http-Method-Override", "X-Original-Url", "X-Rewrite-Url"} {
+	for _, name := range []string{"Api-Key", "Api-Username", "X-Http-Method-Override", "X-Original-Url", "X-Rewrite-Url", "Proxy"} {
 		if !slices.Contains(overrides, name) {
 			t.Errorf("%s may change what is asked for", name)
 		}

@@ -66,7 +66,7 @@ func TestANaiveForwarder(t *testing.T) {
 	t.Parallel()
 	got := examine(t, forward(t, nil))
 	for _, name := range behind.Names() {
-		if !strings.Contains(strings.ToLower(got), " "+strings.ReplaceAll(name, "-", "_")) {
+		if !strings.Contains(strings.ToLower(strings.ReplaceAll(got, "_", "-")), " "+name) {
 			t.Errorf("nothing is said of %s", name)
 		}
 	}
@@ -74,8 +74,8 @@ func TestANaiveForwarder(t *testing.T) {
 		"problem identity: came through: X-Userkeys-Username, X_Userkeys_Username, X.Userkeys.Username, " +
 			"X-Userkeys_Username, HTTP_X_USERKEYS_USERNAME, HTTP-X-Userkeys-Username\n",
 		"problem question: came through: X-Forwarded-Uri, ", "problem question: came through: X-Original-Url, ",
-		"problem question: came through: X-Envoy-Original-Path, ", "warning address: came through: X-Real-Ip, ",
-		"warning address: came through: X-Forwarded-For, ",
+		"problem question: came through: X-Envoy-Original-Path, ", "came through: Forwarded, Via, X-Real-Ip, True-Client-Ip, ",
+		"warning identity: came through: X-Userkeys-Other, ",
 		"problem connection: Connection came through",
 	} {
 		if !strings.Contains(got, want) {
@@ -84,6 +84,9 @@ func TestANaiveForwarder(t *testing.T) {
 	}
 	if strings.Contains(got, "ok identity") || strings.Contains(got, "ok question") || strings.Contains(got, "ok address") {
 		t.Error(got)
+	}
+	if n := strings.Count(got, "warning address"); n != 1 {
+		t.Errorf("%d lines of addresses", n)
 	}
 }
 
@@ -132,7 +135,7 @@ func TestVerdicts(t *testing.T) {
 			passOnly(h, "X-Doctor-Control", "X-Forwarded-For", "Via")
 			return 0
 		}, "ok address: from where: none of", "problem"},
-		{"a list that does not", func(h http.Header) int { passOnly(h, "X-Forwarded-For"); return 0 }, "warning address: came through: X-Forwarded-For\n", ""},
+		{"a list that does not", func(h http.Header) int { passOnly(h, "X-Forwarded-For"); return 0 }, "warning address: 1 came through: X-Forwarded-For\n", ""},
 		{"a spelling is refused", func(h http.Header) int {
 			for name := range h {
 				if strings.Contains(name, "_") {
@@ -200,6 +203,22 @@ func TestWhoCallsIsRemoved(t *testing.T) {
 		if !strings.HasSuffix(got, want) || strings.Contains(got, "k1") {
 			t.Errorf("obeys %v: %s", obeys, got)
 		}
+	}
+}
+
+// TestARevokedKey: a stored key that the site refuses is told from a site without userkeys.
+func TestARevokedKey(t *testing.T) {
+	t.Parallel()
+	site := forward(t, func(h http.Header) int {
+		if h.Get("User-Api-Key") != "" {
+			return 403
+		}
+		passOnly(h, "X-Doctor-Control")
+		return 0
+	})
+	got := lines(behind.Examine(t.Context(), behind.Config{Site: site, Key: "k1"}))
+	if !strings.HasSuffix(got, "because the stored key is refused\n") {
+		t.Error(got)
 	}
 }
 

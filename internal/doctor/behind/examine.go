@@ -74,6 +74,13 @@ func Examine(ctx context.Context, cfg Config) []doctor.Finding {
 	return e.findings
 }
 
+// NoEcho reports whether findings of [Examine] say that no echo answered.
+func NoEcho(findings []doctor.Finding) bool {
+	return slices.ContainsFunc(findings, func(f doctor.Finding) bool {
+		return f.Check == echoCheck && f.State == doctor.Problem
+	})
+}
+
 // newMark returns hexadecimal digits of which no group of four begins with a zero, so that they keep their form in an
 // IPv6 address.
 func newMark() string {
@@ -124,13 +131,7 @@ func (e *examination) forge(ctx context.Context, g group) {
 			refused += e.try(ctx, part)
 		}
 	}
-	advice := g.advice
-	for header := range strings.FieldsSeq(g.names) {
-		if as := e.came[header]; len(as) > 0 {
-			e.find(doctor.Check(g.name), g.state, "came through: "+strings.Join(as, ", "), advice)
-			advice = "" // once
-		}
-	}
+	e.tell(g)
 	if len(e.findings) > found {
 		return
 	}
@@ -139,6 +140,28 @@ func (e *examination) forge(ctx context.Context, g group) {
 		says += fmt.Sprintf("; %d of them are refused", refused)
 	}
 	e.find(doctor.Check(g.name), doctor.OK, says, "")
+}
+
+// tell reports which headers of a group came through: problems one by one, and warnings in one line.
+func (e *examination) tell(g group) {
+	advice, warnings := g.advice, []string{}
+	for header := range strings.FieldsSeq(g.names) {
+		as := e.came[header]
+		switch {
+		case len(as) == 0:
+		case header == unknown:
+			e.find(doctor.Check(g.name), doctor.Warning, "came through: "+strings.Join(as, ", "), "userkeys sends no such "+
+				"header: let the website read only those of which the documentation tells")
+		case g.state == doctor.Warning:
+			warnings = append(warnings, as[0])
+		default:
+			e.find(doctor.Check(g.name), g.state, "came through: "+strings.Join(as, ", "), advice)
+			advice = "" // once
+		}
+	}
+	if n := len(warnings); n > 0 {
+		e.find(doctor.Check(g.name), g.state, fmt.Sprintf("%d came through: %s", n, strings.Join(warnings, ", ")), advice)
+	}
 }
 
 // try sends headers in one request, or in smaller ones if it is refused, and returns how many are refused.
@@ -218,6 +241,11 @@ func (e *examination) connection(ctx context.Context) {
 	}
 	key := forgery{spelled: "User-Api-Key", value: e.cfg.Key.Reveal()}
 	whole, err := e.send(ctx, []forgery{key})
+	if errors.Is(err, errRefused) {
+		e.find(connections, doctor.Warning, "not known: whether a client can remove who calls, because the stored key is "+
+			"refused", "it may be revoked or expired: userkeys login gets another")
+		return
+	}
 	if err != nil || len(whole.Identity) == 0 {
 		e.find(connections, doctor.Warning, "with the stored key, no header of userkeys reaches the echo", "")
 		return

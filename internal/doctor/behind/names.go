@@ -29,6 +29,9 @@ func addressValue(mark, number string) string {
 	return "2001:db8:" + mark[:4] + ":" + mark[4:] + "::" + number
 }
 
+// unknown is a header that userkeys does not send, with the prefix of those that it sends.
+const unknown = "x-userkeys-other"
+
 // groups are the headers that the proxy of userkeys takes from what a client sends, except those that concern the
 // connection, the key or its carrier. A test of gateway/internal/headers compares the two.
 var groups = []group{
@@ -36,7 +39,7 @@ var groups = []group{
 		"identity",
 		"who calls", "x-userkeys-username x-userkeys-user-id x-userkeys-trust-level x-userkeys-admin " +
 			"x-userkeys-moderator x-userkeys-groups x-userkeys-scopes x-userkeys-client-id x-userkeys-key-id " +
-			"x-userkeys-external-id x-userkeys-login x-userkeys-other user-api-key proxy " +
+			"x-userkeys-external-id x-userkeys-login " + unknown + " user-api-key proxy " +
 			"x-auth-user x-auth-username x-auth-userid x-auth-email x-auth-groups x-auth-roles " +
 			"x-auth-request-user x-auth-request-email x-auth-request-access-token " +
 			"x-forwarded-user x-forwarded-email x-forwarded-groups x-forwarded-preferred-username " +
