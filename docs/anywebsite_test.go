@@ -246,9 +246,9 @@ func TestCallerOfThePage(t *testing.T) {
 		t.Fatal(err)
 	}
 	cmd := exec.CommandContext(t.Context(), command[0], "-c", `from caller import caller
-print(caller({}), caller({"X-Userkeys-External-Id": "1"}), caller({"X-Userkeys-Key-Id": "7", "X-Userkeys-External-Id": "a%2Cb"}))`)
+print(caller({}), caller({"X-Userkeys-External-Id": "1"}), caller({"X-Userkeys-Key-Id": ""}), caller({"X-Userkeys-Key-Id": "7", "X-Userkeys-External-Id": "a%2Cb"}))`)
 	cmd.Dir, cmd.Stderr = dir, t.Output()
-	if out, err := cmd.Output(); err != nil || string(out) != "None None a,b\n" {
+	if out, err := cmd.Output(); err != nil || string(out) != "None None None a,b\n" {
 		t.Errorf("%q, %v", out, err)
 	}
 }

@@ -33,6 +33,9 @@ func toldOf(t *testing.T, got testkit.Received) string {
 			t.Errorf("the website is given the key: %s", name)
 		}
 		for _, v := range values {
+			if strings.Contains(folded, "userkeys") && v == "" {
+				t.Errorf("the website is given an empty %s", name)
+			}
 			if strings.Contains(folded, "userkeys") && v != "" && got.Header.Get("X-Userkeys-Key-Id") == "" || v == "root" {
 				t.Errorf("the website is told %s: %s", name, v)
 			}

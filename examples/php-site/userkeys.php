@@ -18,5 +18,6 @@ function answer(string $sso, string $sig, array $user): ?string {
 
 // caller returns the id of the user whose key the request has, or null.
 function caller(): ?string {
-    return isset($_SERVER['HTTP_X_USERKEYS_KEY_ID']) ? rawurldecode($_SERVER['HTTP_X_USERKEYS_EXTERNAL_ID'] ?? '') : null;
+    if (($_SERVER['HTTP_X_USERKEYS_KEY_ID'] ?? '') === '') return null;
+    return rawurldecode($_SERVER['HTTP_X_USERKEYS_EXTERNAL_ID'] ?? '');
 }

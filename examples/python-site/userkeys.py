@@ -24,6 +24,6 @@ def answer(sso, sig, user):
 
 def caller(headers):
     """The id of the user whose key the request has, or None."""
-    if "X-Userkeys-Key-Id" not in headers:
+    if not headers.get("X-Userkeys-Key-Id"):
         return None
     return unquote(headers.get("X-Userkeys-External-Id", ""))
