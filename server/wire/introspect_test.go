@@ -208,6 +208,24 @@ func TestIntrospectionTellsTheExternalID(t *testing.T) {
 	f.Do(introspect(f, "key-1")).Must(t, 200, `"external_id":"17"`, `"login":"forum"`)
 }
 
+// IN7: strangers who send a website what are no keys do not keep it from asking.
+func TestIntrospectionIsNotSpentByStrangers(t *testing.T) {
+	t.Parallel()
+	f := newIntrospected(t)
+	wider := f.AddAdminKey("root", site.AdminIntrospect, site.AdminKeys)
+	f.Set("max_admin_api_reqs_per_minute", "3")
+	for range 5 {
+		f.Do(introspect(f, "garbage")).Must(t, 200, `"active":false`)
+	}
+	f.Do(introspect(f, "key-1")).Must(t, 200, `"active":true`)
+	c := introspect(f, "key-1")
+	c.AdminKey = wider
+	for range 3 {
+		f.Do(c).Must(t, 200)
+	}
+	f.Do(c).Must(t, 429)
+}
+
 // hangs is a database of which one reader waits until its context ends.
 type hangs struct {
 	authority.Store
