@@ -26,7 +26,11 @@ func CheckReported(ctx context.Context, c Checker, q ReportedRequest) (userkeys.
 	if f != nil {
 		return a, f.AsError()
 	}
-	a, err := keyCheck{checker: c}.decide(r, request.PresentedBy(r, c.Edge()), upstreamRequest)
+	k := request.PresentedBy(r, c.Edge())
+	if f := k.StaysInQuery(); f != nil {
+		return a, f.AsError()
+	}
+	a, err := keyCheck{checker: c}.decide(r, k, upstreamRequest)
 	if f, ok := errors.AsType[*request.Refusal](err); ok {
 		err = f.AsError()
 	}

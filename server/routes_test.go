@@ -97,6 +97,8 @@ func declared(t *testing.T, options ...fakesite.Option) []string {
 			{"fresh", rt.Fresh},
 			{"long", rt.Long},
 			{"in Authorization", rt.Authorization},
+			{"in JSON", rt.JSON},
+			{"in time", rt.Within > 0},
 			{"admin keys", rt.Lets(door.AdminKey | door.AnyAdminKey)},
 		} {
 			if rule.on {

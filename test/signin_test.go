@@ -577,6 +577,19 @@ func TestLG17_NoPasswords(t *testing.T) {
 				t.Errorf("%s: %+v, %v", action, found, err)
 			}
 		}
+		// Who is no administrator any more does not come in, and the audit log does not say so.
+		s.User("ann", testkit.Admin)
+		if token, err = s.Identity.SignInLink(t.Context(), bob.ID, site.Caller{As: site.CallerCommand}); err != nil {
+			t.Fatal(err)
+		}
+		bob.Admin = false
+		if err := s.Store.UpdateUser(t.Context(), bob, testkit.Command.At(time.Now())); err != nil {
+			t.Fatal(err)
+		}
+		s.Visitor().Post("/user-api-key/sign-in-link", url.Values{"token": {token}}).Must(t, 403)
+		if used, err := s.Store.AuditEvents(t.Context(), site.AuditFilter{Action: "sign-in link used", Limit: 10}); err != nil || len(used) != 1 {
+			t.Errorf("%+v, %v", used, err)
+		}
 	}
 }
 

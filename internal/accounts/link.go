@@ -95,18 +95,18 @@ func (ac *Accounts) byLink(
 	if err != nil || strconv.FormatInt(userID, 10) != id || secret == "" {
 		return site.User{}, errLinkGone
 	}
+	u, err := ac.users.User(r.Context(), userID)
+	if err != nil && !errors.Is(err, userkeys.NotFound) {
+		return site.User{}, coded(err)
+	}
+	if err != nil || !u.Admin || !u.MayAct() { // before the link is used: the audit log tells of sign-ins only
+		return site.User{}, errLinkGone
+	}
 	good, err := look(userID, hashToken(secret), ac.now().UTC())
 	if err != nil {
 		return site.User{}, coded(err)
 	}
 	if !good {
-		return site.User{}, errLinkGone
-	}
-	u, err := ac.users.User(r.Context(), userID)
-	if err != nil && !errors.Is(err, userkeys.NotFound) {
-		return site.User{}, coded(err)
-	}
-	if err != nil || !u.Admin || !u.MayAct() {
 		return site.User{}, errLinkGone
 	}
 	return u, nil

@@ -3,6 +3,7 @@ package keycheck
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -54,7 +55,8 @@ func UserNamed(ctx context.Context, st AdminStore, name string) (site.User, erro
 
 // CheckAdminKey charges and decides one request with an admin API key. It returns the key and the user that it acts
 // as: the one user that it is for, or the user that username names. An unknown, revoked or expired key is refused and
-// not charged. The caller checks the permissions of the key. The database is asked each time, so that a revoked key
+// not charged, and neither is one that may do nothing but introspect: strangers decide how often its website asks. The
+// caller checks the permissions of the key. The database is asked each time, so that a revoked key
 // is refused at once.
 //
 // Errors: [site.ErrInvalidAdminKey], [userkeys.InvalidAccess] for a user who is missing or may not act,
@@ -77,8 +79,10 @@ func (c *AdminChecker) CheckAdminKey(ctx context.Context, key, username string) 
 	case err != nil:
 		return none, noKey, err
 	}
-	if err := c.chargeAdminKey(k.ID, now); err != nil {
-		return none, noKey, err
+	if !slices.Equal(k.Permissions, site.AdminPermissions{site.AdminIntrospect}) {
+		if err := c.chargeAdminKey(k.ID, now); err != nil {
+			return none, noKey, err
+		}
 	}
 	u, err := c.actsAs(ctx, k, username)
 	if err != nil {

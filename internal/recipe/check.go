@@ -44,14 +44,53 @@ func Lacks(name, text, have string) ([]string, error) {
 			spare = slices.Delete(spare, at, at+1)
 		}
 	}
-	for _, u := range s.unsafe {
-		for _, line := range got {
-			if strings.Contains(line, u) {
-				lacks = append(lacks, fmt.Sprintf("has: %s (requests reach the website that nobody was asked about)", line))
-			}
-		}
+	for _, line := range s.undone(have) {
+		lacks = append(lacks, fmt.Sprintf("has: %s (requests reach the website that nobody was asked about)", line))
 	}
 	return lacks, nil
+}
+
+// undone returns the lines of a configuration in which something begins that undoes the recipe, in whatever spelling:
+// letters may be large, spaces and quotes may be added, and the rest may stand in the next lines.
+func (s server) undone(have string) []string {
+	var lines []string
+	var ends []int // in folded
+	folded := ""
+	for line := range strings.Lines(have) {
+		line = s.uncommented(line)
+		folded += fold(line)
+		lines, ends = append(lines, line), append(ends, len(folded))
+	}
+	var undone []string
+	for _, u := range s.unsafe {
+		u = fold(u)
+		for from := 0; ; {
+			at := strings.Index(folded[from:], u)
+			if at < 0 {
+				break
+			}
+			from += at + 1
+			i, _ := slices.BinarySearch(ends, from)
+			undone = append(undone, lines[i])
+		}
+	}
+	return undone
+}
+
+// fold returns text in small letters without spaces and quotes.
+func fold(text string) string {
+	return strings.ToLower(strings.NewReplacer("\"", "", "'", "").Replace(strings.Join(strings.Fields(text), "")))
+}
+
+// uncommented is a line without its comment and with single spaces. The beginning of a comment of several lines, which
+// only Lua has, is left.
+func (s server) uncommented(line string) string {
+	line = strings.Join(strings.Fields(line), " ")
+	before, after, _ := strings.Cut(" "+line, " "+s.comment)
+	if s.comment == luaComment && (strings.HasPrefix(after, "[[") || strings.HasPrefix(after, "[=")) {
+		return line
+	}
+	return strings.TrimSpace(before)
 }
 
 // common finds the longest sequence of lines that want and got have in the same order. kept says of each line of want

@@ -71,7 +71,14 @@ type server struct {
 	comment     string   // what begins a comment
 	signInProxy bool     // it can ask another program about requests without a key
 	unix        bool     // it can ask over a Unix socket
-	unsafe      []string // directives with which requests reach the website that nobody was asked about
+	unsafe      []string // what lets requests reach the website that nobody was asked about
+}
+
+const luaComment = "--"
+
+// turnedOn returns what begins the lines of YAML in which a key is true: true, yes, on, 1.
+func turnedOn(key string) []string {
+	return []string{key + ": t", key + ": y", key + ": on", key + ": 1"}
 }
 
 var servers = []server{
@@ -82,14 +89,17 @@ var servers = []server{
 	{name: "caddy", file: "Caddyfile", comment: "#", signInProxy: true, unix: true},
 	{
 		name: "traefik", file: "traefik.yml", comment: "#", signInProxy: true,
-		unsafe: []string{"trustForwardHeader: true", "aliasHeadersStrategy: keep"},
+		unsafe: append(turnedOn("trustForwardHeader"), "aliasHeadersStrategy: keep"),
 	},
 	{
 		name: "haproxy", file: "haproxy.cfg", comment: "#", signInProxy: true, unix: true,
 		unsafe: []string{"http-restrict-req-hdr-names preserve"},
 	},
-	{name: "haproxy-lua", file: "userkeys.lua", comment: "--", signInProxy: true, unix: true},
-	{name: "envoy", file: "envoy.yaml", comment: "#", unix: true, unsafe: []string{"failure_mode_allow: true"}},
+	{
+		name: "haproxy-lua", file: "userkeys.lua", comment: luaComment, signInProxy: true, unix: true,
+		unsafe: []string{"[[", "[="}, // begins a comment or a text of several lines
+	},
+	{name: "envoy", file: "envoy.yaml", comment: "#", unix: true, unsafe: turnedOn("failure_mode_allow")},
 	{name: "gateway-api", file: "gateway-api.yaml", comment: "#"},
 }
 

@@ -168,6 +168,51 @@ func TestRecipeCheck(t *testing.T) {
 	})
 }
 
+// TestRecipeCheckFindsWhatUndoesIt holds that a check finds what lets everybody through in each spelling, and not in
+// comments.
+func TestRecipeCheckFindsWhatUndoesIt(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name, added string
+		found       bool
+	}{
+		{"nginx", "satisfy any; # yours", true},
+		{"nginx", "satisfy\n any;", true},
+		{"nginx", "satisfy # or all\n 'any';", true},
+		{"nginx", "# satisfy any;", false},
+		{"nginx", "satisfy all; # not satisfy any", false},
+		{"nginx", "proxy_pass\thttp://userkeys_website/;", true},
+		{"haproxy", "option http-restrict-req-hdr-names  preserve # yours", true},
+		{"envoy", "failure_mode_allow: true # yours", true},
+		{"envoy", "failure_mode_allow: True", true},
+		{"envoy", "failure_mode_allow : yes", true},
+		{"envoy", "failure_mode_allow:\n  on", true},
+		{"envoy", "failure_mode_allow: off", false},
+		{"envoy", "failure_mode_allow: false", false},
+		{"traefik", "trustForwardHeader: True", true},
+		{"traefik", "trustForwardHeader: 1", true},
+		{"haproxy-lua", "--[[", true},
+		{"haproxy-lua", "x = 1 --[==[ a comment", true},
+		{"haproxy-lua", "local s = [[", true},
+		{"haproxy-lua", "-- [[", false},
+	} {
+		text, err := runRecipe(tt.name, "--url", "https://www.example", "--app", "127.0.0.1:3000")
+		if err != nil {
+			t.Fatal(err)
+		}
+		file := filepath.Join(t.TempDir(), "file")
+		head, tail, _ := strings.Cut(text, "\n")
+		if err := os.WriteFile(file, []byte(head+"\n"+tt.added+"\n"+tail), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		out, err := runRecipe(tt.name, "--check", file)
+		first := strings.Fields(tt.added)[0]
+		if tt.found != (cli.ExitCode(err) == 1) || tt.found != strings.Contains(out, "has: ") || tt.found && !strings.Contains(out, first) {
+			t.Errorf("%s with %q: %q, %v", tt.name, tt.added, out, err)
+		}
+	}
+}
+
 // TestRecipeReadsTheConfiguration holds a recipe for the configuration file of serve to the one for the same options on
 // the command line, and that a check knows of what was added to the file since.
 func TestRecipeReadsTheConfiguration(t *testing.T) {

@@ -36,9 +36,18 @@ var built struct {
 	err  error
 }
 
-// Binary is the path of the real program, built once per test process without cgo, as it ships.
+// Binary is the path that [BuildBinary] returns.
 func Binary(t testing.TB) string {
 	t.Helper()
+	path, err := BuildBinary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// BuildBinary returns the path of the real program, which is built once per test process without cgo, as it ships.
+func BuildBinary() (string, error) {
 	built.once.Do(func() {
 		dir, err := os.MkdirTemp("", "userkeys-test-")
 		if err != nil {
@@ -54,10 +63,7 @@ func Binary(t testing.TB) string {
 			built.err = fmt.Errorf("building the program: %w\n%s", err, out)
 		}
 	})
-	if built.err != nil {
-		t.Fatal(built.err)
-	}
-	return built.path
+	return built.path, built.err
 }
 
 // CleanUpBinary removes what [Binary] built; for TestMain.

@@ -24,6 +24,7 @@ type state struct {
 	adminKey site.AdminAPIKey // that the caller speaks by; zero: none
 	err      error            // that was answered
 	later    bool             // the log line is written after the handler has returned
+	json     bool             // refusals are JSON, whatever was asked for
 	came     *http.Request    // as it was before its session was looked at; only where a session is looked at again
 }
 
@@ -57,6 +58,9 @@ func (d *Door) serve(rt Route) http.Handler {
 	inner := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		x := stateOf(r)
 		if err := d.answer(rt, w, r); err != nil {
+			if rt.Within > 0 && r.Context().Err() != nil {
+				err = errLate
+			}
 			x.err = err
 			d.fail(w, r, err)
 		}
@@ -66,7 +70,7 @@ func (d *Door) serve(rt Route) http.Handler {
 	})
 	checked := d.oneKey(rt, d.checkKey(rt, d.loadSession(rt, d.cutStreams(rt, inner))))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		x := &state{id: requestID(), began: d.cfg.Now(), where: rt.Pattern, ip: d.cfg.ClientIP(r)}
+		x := &state{id: requestID(), began: d.cfg.Now(), where: rt.Pattern, ip: d.cfg.ClientIP(r), json: rt.JSON}
 		if x.where == "" {
 			x.where = r.Method + " " + logs.Path(r.URL.Path)
 		}
@@ -75,11 +79,23 @@ func (d *Door) serve(rt Route) http.Handler {
 		if rt.Authorization {
 			r = adminKeyOfAuthorization(r)
 		}
-		checked.ServeHTTP(rec, r.WithContext(context.WithValue(r.Context(), stateKey{}, x)))
+		ctx := context.WithValue(r.Context(), stateKey{}, x)
+		if rt.Within > 0 {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(ctx, rt.Within)
+			defer cancel()
+		}
+		checked.ServeHTTP(rec, r.WithContext(ctx))
 		if !x.later {
 			d.log(r.Context(), x, rec.status)
 		}
 	})
+}
+
+// errLate refuses what could not be decided within the time that the rules of its route give.
+var errLate = &userkeys.Error{
+	Code: userkeys.Unavailable, Public: "the site cannot answer this right now", Reason: "unavailable",
+	RetryAfter: time.Second,
 }
 
 // answer holds the rules of rt and calls its handler. A panic in it is an error.

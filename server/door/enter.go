@@ -74,10 +74,19 @@ func (d *Door) enter(rt Route, w http.ResponseWriter, r *http.Request) (c site.C
 	if access, ok := userkeys.FromContext(r.Context()); ok {
 		return d.enterKey(rt, w, r, access)
 	}
+	if rt.Authorization && d.checkOrigin(r) != nil {
+		return c, errElsewhere
+	}
 	if adminKeyed(r) && rt.Who != Public {
 		return d.enterAdminKey(rt, w, r)
 	}
 	return d.enterBrowser(rt, w, r)
+}
+
+// errElsewhere refuses what a page of another origin made a browser send with a password that it remembers.
+var errElsewhere = &userkeys.Error{
+	Code: userkeys.InvalidAccess, Reason: "page of another origin",
+	Public: userkeys.NotPermitted + " Pages of other sites may not ask this.",
 }
 
 // enterBrowser looks at a request without a key in the order of cost: where it came
@@ -159,21 +168,25 @@ func (d *Door) enterKey(rt Route, w http.ResponseWriter, r *http.Request, access
 func adminKeyed(r *http.Request) bool { return r.Header[site.AdminKeyHeader] != nil }
 
 // adminKeyOfAuthorization moves an admin API key from Authorization to the header of its own. The user name beside a
-// Basic password says nothing: clients of RFC 7662 send a name of their own there.
+// Basic password says nothing: clients of RFC 7662 send a name of their own there. A key in both places, or two in
+// Authorization, are two lines of that header, which enterAdminKey refuses.
 func adminKeyOfAuthorization(r *http.Request) *http.Request {
-	lines := r.Header["Authorization"]
-	if len(lines) != 1 || adminKeyed(r) {
-		return r
+	var keys []string
+	for _, line := range r.Header["Authorization"] {
+		kind, key, _ := strings.Cut(line, " ")
+		if strings.EqualFold(kind, "basic") {
+			_, key, _ = (&http.Request{Header: http.Header{"Authorization": {line}}}).BasicAuth()
+		} else if !strings.EqualFold(kind, "bearer") {
+			continue
+		}
+		keys = append(keys, strings.TrimSpace(key))
 	}
-	kind, key, _ := strings.Cut(lines[0], " ")
-	if strings.EqualFold(kind, "basic") {
-		_, key, _ = r.BasicAuth()
-	} else if !strings.EqualFold(kind, "bearer") {
+	if len(keys) == 0 {
 		return r
 	}
 	r = r.WithContext(r.Context())
 	r.Header = r.Header.Clone()
-	r.Header[site.AdminKeyHeader] = []string{strings.TrimSpace(key)}
+	r.Header[site.AdminKeyHeader] = append(r.Header[site.AdminKeyHeader], keys...)
 	delete(r.Header, "Authorization")
 	return r
 }
@@ -191,7 +204,7 @@ func (d *Door) enterAdminKey(rt Route, w http.ResponseWriter, r *http.Request) (
 	keys, names := r.Header[site.AdminKeyHeader], r.Header[site.AdminUsernameHeader]
 	if len(keys) != 1 || len(names) > 1 {
 		return nobody, userkeys.Errorf(userkeys.InvalidParameters,
-			"the headers Api-Key and Api-Username may each be there once")
+			"an admin API key may be sent once, and so may Api-Username")
 	}
 	u, k, err := d.cfg.Authority.CheckAdminKey(r.Context(), keys[0], strings.TrimSpace(strings.Join(names, "")))
 	if err != nil {

@@ -27,7 +27,7 @@ func (d *Door) fail(w http.ResponseWriter, r *http.Request, err error) {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		w.WriteHeader(e.Code.Status())
 		_, _ = w.Write([]byte(`["BAD CSRF"]`)) // the wire's body, for people and programs alike
-	case gateway.WantsJSON(r):
+	case stateOf(r).json || gateway.WantsJSON(r):
 		gateway.WriteError(w, e)
 	default:
 		d.failPage(w, r, e)

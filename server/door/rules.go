@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"userkeys"
 	"userkeys/server/input"
@@ -30,10 +31,15 @@ type Rules struct {
 	// for what can outlive its session. Keys are not asked. See [SignInTimes] for who cannot be asked either.
 	Fresh bool
 	// Authorization says that an admin API key may also stand in Authorization, as a bearer token or a Basic password, as
-	// clients of RFC 7662 send it.
+	// clients of RFC 7662 send it. Browsers remember passwords and send them along, so what a page of another origin made
+	// a browser send is refused.
 	Authorization bool
-	Long          bool   // the answer takes long: it ends with the caller's key or session
-	Name          string // X-Discourse-Route, on the routes of the wire
+	// JSON says that every refusal is JSON: only programs ask here.
+	JSON bool
+	// Within is how long deciding may take; after it the answer is 503. Zero: as long as the server lets it.
+	Within time.Duration
+	Long   bool   // the answer takes long: it ends with the caller's key or session
+	Name   string // X-Discourse-Route, on the routes of the wire
 }
 
 // Callers is a set of callers that a route answers. It refuses all others: a key must not make other keys, and

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"userkeys"
 	"userkeys/gateway"
@@ -25,6 +26,10 @@ type introspection struct {
 	UserID    string `json:"sub,omitempty"`
 	Site      string `json:"iss,omitempty"`
 
+	// What the provider calls a user who signs in through one, and the name of that login. Users cannot choose these.
+	ExternalID string `json:"external_id,omitempty"`
+	Login      string `json:"login,omitempty"`
+
 	// Of a request: whether it may be served, and if not, why and when it could be.
 	Allowed    *bool  `json:"allowed,omitempty"`
 	Reason     string `json:"reason,omitempty"`
@@ -33,15 +38,20 @@ type introspection struct {
 
 const introspectPattern = "POST " + gateway.IntrospectionPath
 
+// introspectWithin is how long an answer may take, as long as one to a web server.
+const introspectWithin = 900 * time.Millisecond
+
 // introspectRules let in the site's own programs.
 var introspectRules = door.Rules{
-	Who: door.AdminKey, Permission: site.AdminIntrospect, Body: input.Form, Authorization: true,
+	Who: door.AdminKey, Permission: site.AdminIntrospect, Body: input.Form, Authorization: true, JSON: true,
+	Within: introspectWithin,
 }
 
 // Introspection answers websites that ask about keys, on a server that only the site's own programs reach. Who
 // connects to its Unix socket needs no admin API key.
 func (h *Handlers) Introspection() http.Handler {
-	open := door.HandlerOf(h.door, introspectPattern, door.Rules{Body: input.Form}, h.introspect)
+	rules := door.Rules{Body: input.Form, JSON: true, Within: introspectWithin}
+	open := door.HandlerOf(h.door, introspectPattern, rules, h.introspect)
 	byKey := door.HandlerOf(h.door, introspectPattern, introspectRules, h.introspectByKey)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
@@ -109,8 +119,12 @@ func (h *Handlers) introspectionOf(a userkeys.Access) introspection {
 	answer := introspection{
 		Active: true, ClientID: a.ClientID, Username: a.Username, TokenType: userkeys.KeyHeader,
 		UserID: strconv.FormatInt(a.UserID, 10), Site: h.door.BaseURL(),
+		ExternalID: a.ExternalID,
 	}
 	if a.Standing != nil {
+		if a.ExternalID != "" {
+			answer.Login = a.Login
+		}
 		answer.Scope = strings.Join(a.Scopes, " ")
 	}
 	return answer

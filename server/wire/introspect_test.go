@@ -1,6 +1,7 @@
 package wire_test
 
 import (
+	"context"
 	"encoding/base64"
 	"maps"
 	"net/http"
@@ -10,8 +11,11 @@ import (
 	"testing"
 	"time"
 
+	"userkeys"
+	"userkeys/authority"
 	"userkeys/internal/testkit"
 	"userkeys/internal/testkit/fakesite"
+	"userkeys/server"
 	"userkeys/site"
 )
 
@@ -124,12 +128,27 @@ func TestIntrospectionIsForTheSite(t *testing.T) {
 		{"Bearer", auth("Bearer " + good), 200},
 		{"Basic", auth(basic("any%3Aclient", good)), 200},
 		{"Basic without a name", auth(basic("", good)), 200},
+		{"Basic of a page of another site", func(c *fakesite.Call) {
+			c.Header = map[string]string{"Authorization": basic("", good), "Sec-Fetch-Site": "cross-site"}
+		}, 403},
+		{"Basic of a page of another origin", func(c *fakesite.Call) {
+			c.Header = map[string]string{"Authorization": basic("", good), "Sec-Fetch-Site": "", "Origin": "https://evil.example"}
+		}, 403},
+		{"Api-Key and Bearer", func(c *fakesite.Call) {
+			c.AdminKey, c.Header = good, map[string]string{"Authorization": "Bearer " + fakesite.AdminText("root keys")}
+		}, 400},
+		{"Bearer twice", func(c *fakesite.Call) {
+			c.Header, c.Twice = map[string]string{"Authorization": "Bearer " + good}, "Authorization"
+		}, 400},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var texts []string
 			for _, key := range []string{"key-1", "key-4"} {
 				a := asks(key, tt.change)
 				a.Must(t, tt.want)
+				if kind := a.Header.Get("Content-Type"); kind != "application/json; charset=utf-8" {
+					t.Errorf("the answer is %s", kind)
+				}
 				texts = append(texts, a.Text)
 				if (tt.want == 401) != strings.HasPrefix(a.Header.Get("WWW-Authenticate"), "Basic ") {
 					t.Errorf("challenge %q", a.Header.Get("WWW-Authenticate"))
@@ -160,6 +179,7 @@ func TestIntrospectionOfARequest(t *testing.T) {
 		{"OPTIONS", "/t/1.json", `"allowed":false,"reason":"method not allowed"`},
 		{"TRACE", "/t/1.json", `"allowed":false,"reason":"method not allowed"`},
 		{"POST", "/user-api-key/revoke", `"allowed":false,"reason":"`},
+		{"GET", "/feeds/a?user_api_key=" + fakesite.KeyText("key-2"), `"allowed":false,"reason":"key in the query"`},
 	} {
 		f.Do(introspect(f, "key-1", "method", tt.method, "uri", tt.uri)).Must(t, 200, `"active":true`, tt.says)
 	}
@@ -169,6 +189,136 @@ func TestIntrospectionOfARequest(t *testing.T) {
 	c := introspect(f, "key-1")
 	delete(c.Form, "token")
 	f.Do(c).Must(t, 400, "token")
+}
+
+// IN6: the user of a provider is told as the proxy tells them: users choose their names here themselves.
+func TestIntrospectionTellsTheExternalID(t *testing.T) {
+	t.Parallel()
+	f := newIntrospected(t)
+	f.Do(introspect(f, "key-1")).Must(t, 200).MustNot(t, "external_id", "login")
+	id := site.Identity{UserID: fakesite.Alice.ID, Login: "forum", Issuer: "https://id.example", Subject: "17", CreatedAt: fakesite.Now}
+	if err := f.LinkIdentity(t.Context(), id, testkit.Command.At(fakesite.Now)); err != nil {
+		t.Fatal(err)
+	}
+	in := site.SignIn{Identity: id}
+	in.SignedInAt = fakesite.Now
+	if err := f.NoteSignIn(t.Context(), in); err != nil {
+		t.Fatal(err)
+	}
+	f.Do(introspect(f, "key-1")).Must(t, 200, `"external_id":"17"`, `"login":"forum"`)
+}
+
+// IN7: strangers who send a website what are no keys do not keep it from asking.
+func TestIntrospectionIsNotSpentByStrangers(t *testing.T) {
+	t.Parallel()
+	f := newIntrospected(t)
+	wider := f.AddAdminKey("root", site.AdminIntrospect, site.AdminKeys)
+	f.Set("max_admin_api_reqs_per_minute", "3")
+	for range 5 {
+		f.Do(introspect(f, "garbage")).Must(t, 200, `"active":false`)
+	}
+	f.Do(introspect(f, "key-1")).Must(t, 200, `"active":true`)
+	c := introspect(f, "key-1")
+	c.AdminKey = wider
+	for range 3 {
+		f.Do(c).Must(t, 200)
+	}
+	f.Do(c).Must(t, 429)
+}
+
+// hangs is a database of which one reader waits until its context ends.
+type hangs struct {
+	authority.Store
+	wait func(ctx context.Context, what string)
+}
+
+func (s hangs) AdminKeyByHash(ctx context.Context, h userkeys.KeyHash) (site.AdminAPIKey, error) {
+	if s.wait(ctx, "admin key"); ctx.Err() != nil {
+		return site.AdminAPIKey{}, ctx.Err()
+	}
+	return s.Store.AdminKeyByHash(ctx, h)
+}
+
+func (s hangs) KeyByHash(ctx context.Context, h userkeys.KeyHash) (site.StoredKey, error) {
+	if s.wait(ctx, "key"); ctx.Err() != nil {
+		return site.StoredKey{}, ctx.Err()
+	}
+	return s.Store.KeyByHash(ctx, h)
+}
+
+// IN5: the answer does not wait for the database, whichever read hangs.
+func TestIntrospectionIsInTime(t *testing.T) {
+	t.Parallel()
+	for _, hanging := range []string{"admin key", "key"} {
+		t.Run(hanging, func(t *testing.T) {
+			t.Parallel()
+			f := newIntrospected(t)
+			ctx, over := context.WithCancel(t.Context())
+			asked := false
+			began := time.Now()
+			store := hangs{f.Store, func(ctx context.Context, what string) {
+				if what != hanging {
+					return
+				}
+				asked = true
+				// A key is read for whoever waits for it, in a context of its own.
+				if end, ok := ctx.Deadline(); what == "admin key" && (!ok || end.Before(began) || time.Until(end) > 900*time.Millisecond) {
+					t.Errorf("the database may take until %v", end)
+				}
+				over() // stands for the end of the time
+				if what == "key" {
+					<-t.Context().Done()
+				}
+			}}
+			decides := authority.Config{Store: store}
+			decides.Now = f.Config.Now
+			var err error
+			if f.Config.Authority, err = authority.New(t.Context(), decides); err != nil {
+				t.Fatal(err)
+			}
+			s, err := server.New(f.Config)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := httptest.NewRequestWithContext(ctx, "POST", introspectPath, strings.NewReader("token="+fakesite.KeyText("key-1")))
+			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+			r.Header.Set("Api-Key", fakesite.AdminText("root introspect"))
+			w := httptest.NewRecorder()
+			s.Introspection().ServeHTTP(w, r)
+			if !asked || w.Code != 503 || w.Header().Get("Retry-After") != "1" || !strings.HasPrefix(w.Header().Get("Content-Type"), "application/json") {
+				t.Errorf("%d %v %s", w.Code, w.Header(), w.Body)
+			}
+		})
+	}
+}
+
+// Programs get JSON, also from refusals before anybody is known.
+func TestIntrospectionRefusesInJSON(t *testing.T) {
+	t.Parallel()
+	f := newIntrospected(t)
+	for name, tt := range map[string]struct {
+		kind, body string
+		status     int
+	}{
+		"a field twice":     {"application/x-www-form-urlencoded", "token=a&token=b", 400},
+		"multipart":         {"multipart/form-data; boundary=x", "--x--", 415},
+		"too large":         {"application/x-www-form-urlencoded", "token=" + strings.Repeat("x", 70<<10), 413},
+		"an unknown field":  {"application/x-www-form-urlencoded", "token=a&x=b", 400},
+		"without any field": {"application/x-www-form-urlencoded", "", 400},
+	} {
+		ask := func(h http.Handler) {
+			r := httptest.NewRequest("POST", introspectPath, strings.NewReader(tt.body))
+			r.Header.Set("Content-Type", tt.kind)
+			r.RemoteAddr = "@"
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, r)
+			if kind := w.Header().Get("Content-Type"); kind != "application/json; charset=utf-8" || w.Code != tt.status && w.Code != 401 {
+				t.Errorf("%s: %d, %s", name, w.Code, kind)
+			}
+		}
+		ask(f.Introspection())
+		ask(f.Handler)
+	}
 }
 
 // The server for web servers trusts who connects to its Unix socket, and nobody else.

@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -74,7 +75,7 @@ func StartProgram(t testing.TB, address string, command ...string) *os.Process {
 	ended := make(chan struct{})
 	go func() { _ = cmd.Wait(); close(ended) }()
 	t.Cleanup(func() {
-		_ = cmd.Process.Signal(os.Interrupt)
+		_ = cmd.Process.Signal(syscall.SIGTERM) // an interrupt is ignored by what a shell started in the background
 		<-ended
 		if t.Failed() {
 			t.Logf("%s said:\n%s", command[0], said.String())
