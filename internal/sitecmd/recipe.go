@@ -90,6 +90,12 @@ func (o *recipeOptions) run(cmd *cobra.Command, args []string) error {
 		}
 		return o.compare(cmd, name)
 	}
+	if o.config != "" { // the recipe may be checked from another folder
+		var err error
+		if o.config, err = filepath.Abs(o.config); err != nil {
+			return err
+		}
+	}
 	cfg, err := o.recipe(name, cmd.Flags())
 	if err != nil {
 		return err
@@ -116,12 +122,6 @@ func onlyCheck(f *pflag.FlagSet) error {
 
 // recipe reads the options, of which f tells which were given.
 func (o *recipeOptions) recipe(name string, f *pflag.FlagSet) (recipe.Config, error) {
-	if o.config != "" { // the recipe may be checked from another folder
-		var err error
-		if o.config, err = filepath.Abs(o.config); err != nil {
-			return recipe.Config{}, err
-		}
-	}
 	cfg := recipe.Config{Command: o.command(name, f), Own: gateway.OwnPaths(), Fallback: server.FallbackPaths()}
 	if err := o.readSite(f); err != nil {
 		return cfg, err
