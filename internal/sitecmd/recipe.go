@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -88,6 +89,12 @@ func (o *recipeOptions) run(cmd *cobra.Command, args []string) error {
 			return err
 		}
 		return o.compare(cmd, name)
+	}
+	if o.config != "" { // the recipe may be checked from another folder
+		var err error
+		if o.config, err = filepath.Abs(o.config); err != nil {
+			return err
+		}
 	}
 	cfg, err := o.recipe(name, cmd.Flags())
 	if err != nil {

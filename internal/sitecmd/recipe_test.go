@@ -277,6 +277,18 @@ from = ["127.0.0.1"]
 	if out, err := runRecipe("nginx", "--check", mine); err != nil || out != "" {
 		t.Errorf("a recipe of the same file: %q, %v", out, err)
 	}
+	// A relative path is written so that a check from another folder finds it.
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	relative, err := filepath.Rel(here, file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := runRecipe("nginx", "--config", relative); err != nil || got != text {
+		t.Errorf("a recipe for %s differs from one for %s: %v", relative, file, err)
+	}
 	write(config + tables)
 	if out, err := runRecipe("nginx", "--check", mine); cli.ExitCode(err) != 1 || !strings.Contains(out, "Remote-User") {
 		t.Errorf("a recipe from before Remote-User: %q, %v", out, err)

@@ -3,6 +3,7 @@ package manage
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -103,6 +104,10 @@ func (c *adminKeys) add(cmd *cobra.Command, d *sitedata.Data, _ []string) error 
 		as += ", ends at " + cli.Moment(k.ExpiresAt)
 	}
 	fmt.Fprintf(cmd.ErrOrStderr(), "key %d, acts as %s; it is shown only now\n", k.ID, as)
+	if k.Username == "" && slices.Equal(k.Permissions, site.AdminPermissions{site.AdminIntrospect}) {
+		fmt.Fprintln(cmd.ErrOrStderr(), "a program that asks about keys must name a user in Api-Username, which clients of "+
+			"RFC 7662 do not; a key made with --user needs no name")
+	}
 	_, err = fmt.Fprintln(cmd.OutOrStdout(), text.Reveal())
 	return err
 }
