@@ -199,11 +199,11 @@ func (b *Browser) Open(address string) {
 // Address is the address of the page.
 func (b *Browser) Address() string { return Eval[string](b, "location.href") }
 
-// Until waits for an expression to be true in the page.
+// Until waits for an expression to be true in a page that is loaded.
 func (b *Browser) Until(expression string) {
 	b.t.Helper()
 	b.wait(expression, func() bool {
-		ok, err := chromedp.Run(b.ctx, chromedp.Evaluate[bool]("!!("+expression+")"))
+		ok, err := chromedp.Run(b.ctx, chromedp.Evaluate[bool]("document.readyState === 'complete' && !!("+expression+")"))
 		return err == nil && ok // an error: the page is just changing
 	})
 }
@@ -211,8 +211,7 @@ func (b *Browser) Until(expression string) {
 // At waits for the page whose heading begins with text to be loaded.
 func (b *Browser) At(heading string) {
 	b.t.Helper()
-	b.Until(fmt.Sprintf("document.readyState === 'complete' && "+
-		"document.querySelector('h1')?.textContent.startsWith(%q)", heading))
+	b.Until(fmt.Sprintf("document.querySelector('h1')?.textContent.startsWith(%q)", heading))
 }
 
 // Text is the text of the first element that the selector finds.
