@@ -118,7 +118,7 @@ var rooms = []room{
 		[]string{cobra, pflag},
 		"the commands about people, and about who did what",
 	},
-	{"internal/sitecmd/scopes", []string{".", "internal/cli", "internal/sitecmd/sitedata"}, []string{cobra, "github.com/goccy/go-yaml"}, "the command about scopes: made from an OpenAPI document, compared with it, explained"},
+	{"internal/sitecmd/scopes", []string{".", "gateway", "internal/cli", "internal/sitecmd/sitedata"}, []string{cobra, "github.com/goccy/go-yaml"}, "the command about scopes: made from an OpenAPI document, compared with it, explained"},
 	{
 		"internal/sitecmd/sitedata",
 		[]string{"*"},

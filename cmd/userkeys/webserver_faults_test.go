@@ -108,3 +108,29 @@ func TestWebServersWithoutAnAnswer(t *testing.T) {
 		a.mustBeDown(t, "nobody listens", key.over11(w))
 	})
 }
+
+// TestWebServersPagesThatHang: while the program hangs, its own paths are given up in time. The recipe waits a minute,
+// which this test makes a second.
+func TestWebServersPagesThatHang(t *testing.T) {
+	t.Parallel()
+	eachWebServer(t, func(t *testing.T, server string) {
+		hangs, err := net.Listen("tcp", "127.0.0.1:0") // connections are taken by the system, and nobody reads them
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer hangs.Close()
+		w := testkit.Recipe{Server: server, Scheme: "http", Args: []string{
+			"--app", nettest.ReserveAddress(t), "--ask", nettest.ReserveAddress(t), "--listen", hangs.Addr().String(),
+		}, Change: func(recipe string) string {
+			if !strings.Contains(recipe, "60s # yours") && !strings.Contains(recipe, "60s; # yours") {
+				t.Error("the recipe has no time that this test could shorten")
+			}
+			return strings.ReplaceAll(recipe, "60s", "1s")
+		}}.Start(t)
+		for _, target := range []string{"/my/apps", "/healthz", "/user-api-key/new"} {
+			if got := (wireRequest{method: "GET", target: target}).over11(w); got.StatusCode < 502 || got.StatusCode > 504 {
+				t.Errorf("%s: %d", target, got.StatusCode)
+			}
+		}
+	})
+}

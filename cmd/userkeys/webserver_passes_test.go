@@ -3,6 +3,7 @@
 package main
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -16,8 +17,11 @@ var forgedIdentity = []string{
 	"X-Userkeys-External-Id: root", "Remote-User: root", "Remote_User: root", "HTTP_REMOTE_USER: root",
 	"X-Forwarded-User: root", "X_Forwarded_User: root", "HTTP-X-Forwarded-User: root", "X-Auth-Request-Email: root", "X-Auth-User: root",
 	"X-Authentik-Username: root", "Cf-Access-Authenticated-User-Email: root", "X-WebAuth-User: root", "X-Ms-Client-Principal: root",
-	"HTTP-User-Api-Key: root", "Proxy: root", "HTTP-Proxy: root",
 }
+
+// forgedForPrograms is what a client may try besides: programs that take HTTP-X for X would take the first for a key,
+// and send requests of their own through the second.
+var forgedForPrograms = []string{"HTTP-User-Api-Key: root", "Proxy: root", "HTTP-Proxy: root"}
 
 // toldOf returns who a website was told calls, in whatever spelling.
 func toldOf(t *testing.T, got testkit.Received) string {
@@ -69,13 +73,13 @@ var whatPasses = []struct {
 	want    outcome
 }{
 	{"stranger", wireRequest{method: "GET", target: "/a"}, outcome{body: "target=/a"}},
-	{"stranger who forges", wireRequest{method: "GET", target: "/a", header: forgedIdentity}, outcome{}},
+	{"stranger who forges", wireRequest{method: "GET", target: "/a", header: slices.Concat(forgedIdentity, forgedForPrograms)}, outcome{}},
 	{"key", wireRequest{method: "GET", target: "/a?x=1&y=%20z", header: []string{
 		"User-Api-Key: {key}",
 	}}, outcome{user: "alice", body: "target=/a?x=1&y=%20z"}},
 	{"key and forged", wireRequest{method: "GET", target: "/a", header: append([]string{
 		"User-Api-Key: {key}", "Cookie: session=bob",
-	}, forgedIdentity...)}, outcome{user: "alice"}},
+	}, slices.Concat(forgedIdentity, forgedForPrograms)...)}, outcome{user: "alice"}},
 	{"a scope that is missing", wireRequest{method: "POST", target: "/a", header: []string{"User-Api-Key: {key}"}, body: "x=1"}, outcome{status: 403}},
 	{"bad key", wireRequest{method: "GET", target: "/a", header: []string{"User-Api-Key: zzz"}}, outcome{status: 403, body: "invalid key"}},
 	{"empty key", wireRequest{method: "GET", target: "/a", header: []string{"User-Api-Key: "}}, outcome{status: passesOrRefused}},

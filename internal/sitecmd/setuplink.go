@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"slices"
 
 	"github.com/spf13/cobra"
 
 	"userkeys/internal/accounts"
+	"userkeys/internal/sso"
 	"userkeys/internal/wiring"
 	"userkeys/site"
 )
@@ -18,7 +20,7 @@ import (
 // of those users.
 func printSetupLink(cmd *cobra.Command, s *wiring.Site, cfg wiring.Config, asked bool) error {
 	if cfg.NoPasswords {
-		return printNoAdministrator(cmd, s.Identity)
+		return printNoAdministrator(cmd, s.Identity, cfg.Logins)
 	}
 	text, err := setupText(cmd.Context(), s.Identity, cfg.BaseURL, asked)
 	if err != nil {
@@ -29,15 +31,22 @@ func printSetupLink(cmd *cobra.Command, s *wiring.Site, cfg wiring.Config, asked
 }
 
 // printNoAdministrator says how to make the first administrator where nobody has a password here.
-func printNoAdministrator(cmd *cobra.Command, ac *accounts.Accounts) error {
+func printNoAdministrator(cmd *cobra.Command, ac *accounts.Accounts, logins []sso.Login) error {
 	has, err := ac.HasAdministrator(cmd.Context())
 	if err != nil || has {
 		return err
 	}
-	_, err = io.WriteString(cmd.OutOrStdout(),
-		"This site has no administrator. Sign in once, and make yourself one with\n\n"+
-			"    userkeys user set NAME --admin\n\nor by a [[login.rule]] with admin = true in the configuration file.\n\n")
+	text := "This site has no administrator. Sign in once, and make yourself one with\n\n" +
+		"    userkeys user set NAME --admin\n\nor by a [[login.rule]] with admin = true in the configuration file.\n\n"
+	if slices.ContainsFunc(logins, makesAdministrators) {
+		text = "This site has no administrator yet. Sign in as somebody whom a [[login.rule]] makes one.\n\n"
+	}
+	_, err = io.WriteString(cmd.OutOrStdout(), text)
 	return err
+}
+
+func makesAdministrators(l sso.Login) bool {
+	return slices.ContainsFunc(l.Rules.Rules, func(r sso.Rule) bool { return r.Admin })
 }
 
 func setupText(ctx context.Context, ac *accounts.Accounts, base *url.URL, asked bool) (string, error) {

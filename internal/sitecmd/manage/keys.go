@@ -117,6 +117,9 @@ func (c *keys) revoke(cmd *cobra.Command, d *sitedata.Data, args []string) error
 			return fmt.Errorf("key %d: %s", id, cli.Explain(err))
 		}
 	}
+	if len(ids) > 0 {
+		fmt.Fprintln(cmd.ErrOrStderr(), "Servers that run refuse what was revoked within a second.")
+	}
 	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%d revoked\n", len(ids))
 	return err
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"userkeys"
+	"userkeys/gateway"
 	"userkeys/internal/cli"
 	"userkeys/internal/sitecmd/sitedata"
 )
@@ -27,8 +28,7 @@ func newExplainCommand() *cobra.Command {
 		Use: "explain METHOD PATH", Short: "Tell which scopes open a request, and why others do not",
 		Long: `Tell for every scope of the site whether it opens a request, by which route, and
 whether the site allows it to apps; and if it does not, what is nearest to it. Give
-the --config of the server, which has the site's own scopes. Below /user-api-key/
-the server answers by itself, and takes keys on few paths, whatever their scopes.`,
+the --config of the server, which has the site's own scopes.`,
 		Example: `  userkeys scopes explain GET /t/12.json --config userkeys.toml`,
 		Args:    cobra.ExactArgs(2),
 		RunE:    o.With(explain),
@@ -57,6 +57,10 @@ func explain(cmd *cobra.Command, d *sitedata.Data, args []string) error {
 		} else {
 			closed = append(closed, r)
 		}
+	}
+	if gateway.OwnPath()(path) {
+		fmt.Fprintf(cmd.ErrOrStderr(),
+			"userkeys answers %s itself, and takes keys on few such paths, whatever their scopes.\n", path)
 	}
 	return cli.Listing(cmd, append(open, closed...), "SCOPE,OPENS IT,ALLOWED TO APPS,WHY", func(r row) []string {
 		return []string{r.Scope, yesNo(r.Opens), yesNo(r.Allowed), r.Why}
