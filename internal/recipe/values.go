@@ -152,7 +152,8 @@ func pattern(path string) string {
 
 func snake(header string) string { return strings.ReplaceAll(strings.ToLower(header), "-", "_") }
 
-// sharedCacheHeaders outrank Cache-Control for caches that many clients share. An answer to a key has none of them.
+// sharedCacheHeaders outrank Cache-Control for caches that many clients share. An answer to a key has none of them, nor
+// X-Accel-Expires, which nginx takes out by itself.
 func sharedCacheHeaders() []string {
 	return []string{"Surrogate-Control", "Edge-Control", "CDN-Cache-Control", "Cloudflare-CDN-Cache-Control"}
 }
