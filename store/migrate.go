@@ -67,17 +67,22 @@ func (s *Store) inOurWords(text string) string {
 // transaction. Many processes may call it at once.
 func (s *Store) Migrate(ctx context.Context) (int, error) {
 	applied := 0
+	var seen int64
 	for i := 1; ; i++ {
 		st, err := s.inspect(ctx)
 		if err != nil || st.have == st.want {
 			return applied, err
+		}
+		if st.have > seen {
+			seen, i = st.have, 1
 		}
 		n, err := s.migrateOnce(ctx)
 		applied += n
 		if err != nil && (s.d != SQLite || i == attempts) {
 			return applied, fail(err)
 		}
-		// On SQLite another process may have been a moment faster: look again.
+		// On SQLite another process may have been a moment faster: look again. Only attempts after which the schema
+		// is as it was count, because the other may be faster at each of many steps.
 		pause(ctx, i)
 	}
 }
@@ -170,12 +175,17 @@ type schemaState struct {
 }
 
 // inspect returns an error for a schema that must not be changed, because it is newer than this program or
-// incomplete. It reads the schema several times before that: another process may be migrating.
+// incomplete. It reads the schema several times before that, until it does not change: another process may be
+// migrating.
 func (s *Store) inspect(ctx context.Context) (schemaState, error) {
+	var seen int64
 	for i := 1; ; i++ {
 		st, err := s.schema(ctx)
 		if err != nil {
 			return st, err
+		}
+		if st.have > seen {
+			seen, i = st.have, 1
 		}
 		if err = st.check(); err == nil || i == attempts {
 			return st, err

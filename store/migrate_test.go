@@ -66,14 +66,38 @@ func TestMigrate(t *testing.T) {
 	})
 }
 
+// onItsOwn returns what opens the database of db as another process would: on SQLite with a pool of its own.
+func onItsOwn(t *testing.T, db *sql.DB, d store.Dialect) func() *sql.DB {
+	t.Helper()
+	if d == store.Postgres {
+		return func() *sql.DB { return db }
+	}
+	var file string
+	row := db.QueryRowContext(t.Context(), "SELECT file FROM pragma_database_list WHERE seq = 0")
+	if err := row.Scan(&file); err != nil {
+		t.Fatal(err)
+	}
+	return func() *sql.DB {
+		own, err := sql.Open("sqlite", store.SQLiteDSN(file))
+		if err != nil {
+			t.Error(err)
+			return db
+		}
+		t.Cleanup(func() { _ = own.Close() })
+		return own
+	}
+}
+
+// Whoever is slower at every step waits, and does not give up.
 func TestMigrateFromManySidesAtOnce(t *testing.T) {
 	eachDB(t, func(t *testing.T, db *sql.DB, d store.Dialect) {
+		open := onItsOwn(t, db, d)
 		var mu sync.Mutex
 		total := 0
 		var wg sync.WaitGroup
-		for range 4 {
+		for range 12 {
 			wg.Go(func() {
-				s, err := store.Open(t.Context(), db, d)
+				s, err := store.Open(t.Context(), open(), d)
 				if err != nil {
 					t.Error(err)
 					return
@@ -98,6 +122,22 @@ func TestMigrateFromManySidesAtOnce(t *testing.T) {
 		if have, _, _ := s.SchemaVersion(t.Context()); int64(total) != have {
 			t.Errorf("%d steps were applied for version %d", total, have)
 		}
+	})
+}
+
+// Each of them holds a connection while it waits for its second.
+func TestOpenFromManySidesOfOnePool(t *testing.T) {
+	eachDB(t, func(t *testing.T, db *sql.DB, d store.Dialect) {
+		db.SetMaxOpenConns(2)
+		var wg sync.WaitGroup
+		for range 12 {
+			wg.Go(func() {
+				if _, err := store.Open(t.Context(), db, d); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
 	})
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
 
 	"userkeys"
 )
@@ -16,9 +17,17 @@ var firstGoodSQLite = [3]int{3, 51, 3}
 
 const minBusyTimeout = 2000 // milliseconds
 
+// verifying lets one caller at a time hold a connection while it waits for another: more of them could hold all that a
+// pool has, and wait for each other without end.
+var verifying sync.Mutex
+
 // verifySQLite checks two connections, if db may have two: a pragma that was set by hand holds on one connection
 // only.
 func verifySQLite(ctx context.Context, db *sql.DB) error {
+	verifying.Lock()
+	defer verifying.Unlock()
+	ctx, cancel := withEnd(ctx, readTimeout)
+	defer cancel()
 	n := 2
 	if db.Stats().MaxOpenConnections == 1 {
 		n = 1
