@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptrace"
@@ -17,6 +18,12 @@ import (
 
 	"userkeys/internal/testkit/nettest"
 )
+
+// TestMain keeps net/http from logging what websites of these tests say unasked.
+func TestMain(m *testing.M) {
+	log.SetOutput(io.Discard)
+	os.Exit(m.Run())
+}
 
 // upstream is a website of a few lines: it hands each connection to serve, and closes it when serve returns.
 type upstream struct {

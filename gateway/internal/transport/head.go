@@ -3,6 +3,7 @@ package transport
 import (
 	"net/http"
 	"net/textproto"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -43,6 +44,9 @@ func appendHead(b []byte, r *http.Request) ([]byte, bool) {
 		b = append(b, "\r\n"...)
 	}
 	for name, lines := range r.Header {
+		if !httpguts.ValidHeaderFieldName(name) || slices.ContainsFunc(lines, isUnsayable) {
+			return b, false
+		}
 		switch name {
 		case "Host", "Content-Length", "Transfer-Encoding", "Trailer": // say what r says elsewhere
 			continue
@@ -53,19 +57,15 @@ func appendHead(b []byte, r *http.Request) ([]byte, bool) {
 				continue
 			}
 		}
-		if !httpguts.ValidHeaderFieldName(name) {
-			return b, false
-		}
 		for _, v := range lines {
-			if !httpguts.ValidHeaderFieldValue(v) {
-				return b, false
-			}
 			b = append(append(append(b, name...), ": "...), textproto.TrimString(v)...)
 			b = append(b, "\r\n"...)
 		}
 	}
 	return append(b, "\r\n"...), true
 }
+
+func isUnsayable(value string) bool { return !httpguts.ValidHeaderFieldValue(value) }
 
 // isPlain reports whether s is neither empty nor has spaces and control characters.
 func isPlain(s string) bool {
