@@ -32,7 +32,7 @@ func appendHead(b []byte, r *http.Request) ([]byte, bool) {
 	if host == "" {
 		host = r.URL.Host
 	}
-	if !httpguts.ValidHeaderFieldName(r.Method) || !isPlain(target) || !isPlain(host) ||
+	if !httpguts.ValidHeaderFieldName(r.Method) || strings.ContainsFunc(target, isUnsayableInTarget) ||
 		!httpguts.ValidHostHeader(host) || strings.IndexByte(host, '%') >= 0 {
 		return b, false
 	}
@@ -67,12 +67,4 @@ func appendHead(b []byte, r *http.Request) ([]byte, bool) {
 
 func isUnsayable(value string) bool { return !httpguts.ValidHeaderFieldValue(value) }
 
-// isPlain reports whether s is neither empty nor has spaces and control characters.
-func isPlain(s string) bool {
-	for i := range len(s) {
-		if s[i] <= ' ' || s[i] == 0x7f {
-			return false
-		}
-	}
-	return s != ""
-}
+func isUnsayableInTarget(r rune) bool { return r <= ' ' || r == 0x7f }

@@ -106,8 +106,9 @@ func (x *roundTrip) reason(err error) error {
 	return err
 }
 
-// lateAnswer is how long reading the answer may take of a website that has hung up on the request's body.
-const lateAnswer = 100 * time.Millisecond
+// grace is how long is waited for what must be nearly there: the answer of a website that has hung up on the
+// request's body, and the failure of the body that has also ended the request's context.
+const grace = 500 * time.Millisecond
 
 // sendBody sends the request's body while the answer is awaited, which may begin before.
 func (x *roundTrip) sendBody() {
@@ -120,7 +121,7 @@ func (x *roundTrip) sendBody() {
 		x.abort()
 	case x.answered: // and read without a deadline
 	case err != nil:
-		_ = x.link.SetReadDeadline(x.t.cfg.Now().Add(lateAnswer))
+		_ = x.link.SetReadDeadline(x.t.cfg.Now().Add(grace))
 	default:
 		_ = x.link.SetReadDeadline(x.t.deadline())
 	}
@@ -153,18 +154,26 @@ func (x *roundTrip) copyBody() (failure, err error) {
 	}
 }
 
-// receive reads the header of the answer. If there is none, nobody reads the request's body when receive returns, so
-// that it may be sent again, or else the request's context has ended.
+// awaitBody returns when the request's body is read no more, so that it may be sent again, or the context has ended.
+func (x *roundTrip) awaitBody() {
+	select {
+	case <-x.sent:
+	case <-x.request.Context().Done():
+		select {
+		case <-x.sent:
+		case <-time.After(grace):
+		}
+	}
+}
+
+// receive reads the header of the answer.
 func (x *roundTrip) receive() (*http.Response, error) {
 	l := x.link
 	res, err := x.readHeader()
 	if err != nil {
 		_ = x.Close()
 		if x.sent != nil {
-			select {
-			case <-x.sent:
-			case <-x.request.Context().Done():
-			}
+			x.awaitBody()
 		}
 		return nil, x.reason(err)
 	}
