@@ -103,9 +103,8 @@ func heapPerKey(ctx context.Context, o order) (float64, error) {
 		return 0, err
 	}
 	per := float64(heapInUse()-before) / float64(n)
-	if got := a.Statistics(); got.CachedKeys != n || got.LimitedKeys != n || got.LimitedUsers != n {
-		return 0, fmt.Errorf("%d keys are cached, %d keys and %d users limited, want %d", got.CachedKeys, got.LimitedKeys,
-			got.LimitedUsers, n)
+	if got := a.Statistics(); got.Keys != n || got.Users != n {
+		return 0, fmt.Errorf("%d keys and %d users are held, want %d of both", got.Keys, got.Users, n)
 	}
 	return per, nil
 }
