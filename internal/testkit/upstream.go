@@ -25,6 +25,7 @@ type Upstream struct {
 // Received is a request as it reached the upstream.
 type Received struct {
 	Method, Target, Host string
+	From                 string // the address of the other side of the connection
 	Header, Trailer      http.Header
 }
 
@@ -40,7 +41,7 @@ func NewUpstream(t testing.TB) *Upstream {
 // ServeHTTP implements http.Handler.
 func (u *Upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	u.mu.Lock()
-	u.got = append(u.got, Received{r.Method, r.RequestURI, r.Host, r.Header.Clone(), r.Trailer})
+	u.got = append(u.got, Received{r.Method, r.RequestURI, r.Host, r.RemoteAddr, r.Header.Clone(), r.Trailer})
 	answer := u.answer
 	u.mu.Unlock()
 	if answer != nil {

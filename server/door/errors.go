@@ -3,6 +3,7 @@ package door
 import (
 	"net/http"
 	"net/url"
+	"strings"
 
 	"userkeys"
 	"userkeys/gateway"
@@ -16,6 +17,7 @@ type problemPage struct {
 	Help  string
 	Apps  bool   // offer the apps page
 	Login string // offer to sign in there
+	Form  string // the page that the form was on
 	ID    string
 }
 
@@ -38,7 +40,8 @@ func (d *Door) fail(w http.ResponseWriter, r *http.Request, err error) {
 func (d *Door) failPage(w http.ResponseWriter, r *http.Request, e *userkeys.Error) {
 	x := stateOf(r)
 	gateway.SetRetry(w.Header(), e)
-	problem := problemPage{Title: problemTitle(e.Code), What: page.Sentence(e.Public), ID: x.id}
+	what := strings.TrimPrefix(e.Public, userkeys.NotPermitted+" ") // the reason, where there is one, is enough
+	problem := problemPage{Title: problemTitle(e.Code), What: page.Sentence(what), ID: x.id}
 	if e.Reason == reasonAppSession {
 		problem.Title, problem.Login = "Sign in yourself", d.cfg.Identity.LoginURL(placeOf(r))
 	}
@@ -53,6 +56,10 @@ func (d *Door) failPage(w http.ResponseWriter, r *http.Request, e *userkeys.Erro
 	case userkeys.NotLoggedIn:
 		problem.Help = "Your session has ended. Sign in, then do it again."
 		problem.Login = d.cfg.Identity.LoginURL(AppsPath)
+	case userkeys.Conflict:
+		if r.Method == http.MethodPost {
+			problem.Form = formPage(r, d.cfg.BaseURL)
+		}
 	case userkeys.RateLimited, userkeys.Unavailable:
 		problem.Help = TryAgain(e)
 	}
