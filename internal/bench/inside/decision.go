@@ -68,8 +68,8 @@ func newDecision(ctx context.Context, n int, settings map[string]string) (*decis
 		return nil, err
 	}
 	d.heap = float64(heapInUse()-before) / float64(n)
-	if got := d.checks.Statistics(); got.CachedKeys != n {
-		return nil, fmt.Errorf("%d keys are in memory, want %d", got.CachedKeys, n)
+	if got := d.checks.Statistics(); got.Keys != n {
+		return nil, fmt.Errorf("%d keys are in memory, want %d", got.Keys, n)
 	}
 	return d, nil
 }
