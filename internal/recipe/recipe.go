@@ -31,8 +31,10 @@ type Config struct {
 	Forged []string
 	// Overrides are headers that change what a request asks for, or hold API keys: the website gets none of a client.
 	Overrides []string
-	Own       []string // paths that serve answers; one that ends in / or * stands for every path that begins so
-	Fallback  []string // paths that serve answers for requests with a key
+	// SharedCaches are headers that outrank Cache-Control for caches that many clients share: an answer to a key has none.
+	SharedCaches []string
+	Own          []string // paths that serve answers; one that ends in / or * stands for every path that begins so
+	Fallback     []string // paths that serve answers for requests with a key
 }
 
 // SignInProxy is a program that decides about requests without a key. The zero value is none.

@@ -128,6 +128,7 @@ func (o *recipeOptions) recipe(name string, f *pflag.FlagSet) (recipe.Config, er
 	}
 	cfg.Strict, cfg.Carriers = o.strict, o.carriers
 	cfg.Forged, cfg.Overrides = gateway.ForgeableHeaders()
+	cfg.SharedCaches = gateway.SharedCacheHeaders()
 	var err error
 	if cfg.URL, err = websiteURL(o.url); err != nil {
 		return cfg, err

@@ -92,6 +92,11 @@ func mustBeWhole(t *testing.T, name, text string) {
 	if name == "haproxy-lua" {
 		return
 	}
+	for _, h := range gateway.SharedCacheHeaders() {
+		if strings.Contains("nginx caddy haproxy", name) && !strings.Contains(folded, strings.ToLower(h)) {
+			t.Errorf("%s does not take %s out of answers to keys", name, h)
+		}
+	}
 	for _, p := range append(gateway.OwnPaths(), server.FallbackPaths()...) {
 		if p = strings.ReplaceAll(strings.TrimSuffix(p, "*"), "_", "-"); !strings.Contains(folded, p) {
 			t.Errorf("%s does not name %s", name, p)
