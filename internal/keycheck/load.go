@@ -3,6 +3,8 @@ package keycheck
 import (
 	"context"
 	"errors"
+	"fmt"
+	"runtime/debug"
 	"time"
 
 	"userkeys"
@@ -92,8 +94,13 @@ func (ck *Checker) fly(ctx context.Context, s *shard, f *flight) {
 	close(f.done)
 }
 
-// read reads the key with hash h from the database.
-func (ck *Checker) read(ctx context.Context, h userkeys.KeyHash) (record, error) {
+// read reads the key with hash h from the database. If the store panics, the requests that wait fail, as a handler would.
+func (ck *Checker) read(ctx context.Context, h userkeys.KeyHash) (rec record, err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			err = Unavailable(fmt.Errorf("panic: %v\n%s", cause, debug.Stack()))
+		}
+	}()
 	select {
 	case ck.loads <- struct{}{}:
 		defer func() { <-ck.loads }()
