@@ -92,7 +92,7 @@ var rooms = []room{
 	{"internal/demo", []string{".", "client"}, nil, "what the demo runs beside a site: a small website and a sample app"},
 	{"internal/demo/walk", []string{".", "client", "internal/demo"}, []string{"golang.org/x/net/html"}, "a key's whole life, step by step, printed and checked"},
 	{"internal/bench", nil, []string{"golang.org/x/sys"}, "servers compared in interleaved slices"},
-	{"internal/bench/compare", []string{"*"}, []string{sqliteDriver}, "the command behind make bench: what is compared, and the goals"},
+	{"internal/bench/*", []string{"*"}, []string{sqliteDriver}, "the command behind make bench, in compare: groups and goals; the keys and the minimum that it measures with"},
 	{"internal/testkit", []string{"*"}, []string{"*"}, "a whole running system for tests"},
 	{"internal/testkit/dbtest", []string{".", "site", "store", "outbox"}, []string{sqliteDriver, postgresDriver}, "fresh databases for tests, and rows of theirs"},
 	{"internal/testkit/discourse", []string{"."}, nil, "a stand-in for Discourse of three eras"},
@@ -157,8 +157,8 @@ func TestRooms(t *testing.T) {
 	seen := map[string]bool{}
 	for _, f := range sources(t) {
 		dir := path.Dir(f.path)
-		if path.Dir(dir) == "examples" {
-			dir = "examples/*"
+		if all := path.Dir(dir) + "/*"; byDir[all].dir != "" {
+			dir = all
 		}
 		seen[dir] = true
 		if f.test {

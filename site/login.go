@@ -1,6 +1,10 @@
 package site
 
-import "net/url"
+import (
+	"net/url"
+
+	"userkeys"
+)
 
 // LoginChoice is a way to sign in through a provider, as people choose it.
 type LoginChoice struct {
@@ -27,3 +31,34 @@ const ReasonLastAdmin = "last administrator"
 // ReasonChooseName says that somebody who signs in through a provider has no account here yet, and that the user name
 // which they would get is taken or is none: they have to choose one.
 const ReasonChooseName = "choose a user name"
+
+// Why somebody cannot have a user name, as it stands after the name.
+const (
+	NameUnfit = "cannot be a user name here"
+	NameTaken = "is taken here"
+	NameKept  = "is kept for the site itself"
+)
+
+// NameQuestion is the error of a sign-in that goes on once somebody has chosen a user name. It is a
+// [userkeys.Conflict] with [ReasonChooseName].
+type NameQuestion struct {
+	Theirs  string // what the provider calls them; empty: it does not say
+	Trouble string // why they cannot have that here
+	Chosen  string // what they have chosen; empty: nothing yet
+	Wrong   string // why they cannot have that either
+	Near    string // a name that they can have, to propose; empty: none is like theirs
+}
+
+// Error says that a user name has to be chosen.
+func (q *NameQuestion) Error() string { return q.Unwrap().Error() }
+
+// Unwrap is q as programs read it.
+func (q *NameQuestion) Unwrap() error {
+	name, why := q.Theirs, q.Trouble
+	if q.Chosen != "" {
+		name, why = q.Chosen, q.Wrong
+	}
+	e := userkeys.Errorf(userkeys.Conflict, "choose a user name: %q %s", userkeys.Printable(name), why)
+	e.Reason = ReasonChooseName
+	return e
+}

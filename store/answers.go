@@ -50,8 +50,8 @@ func (s *Store) SpendOnce(ctx context.Context, token string, until time.Time) er
 			"ON CONFLICT (form_hash) DO NOTHING",
 			secretHash(token), micros(until))
 		if err == nil && n == 0 {
-			err = userkeys.Errorf(userkeys.Conflict, "this form was sent already, and what it made is there; a key is "+
-				"shown once only: open the page again, revoke that one and make another")
+			err = userkeys.Errorf(userkeys.Conflict, "this form was sent already, and what it made is there; a key that "+
+				"was not copied cannot be shown again: revoke it, and make another")
 		}
 		return err
 	})

@@ -173,7 +173,7 @@ func TestAccountFromOutside(t *testing.T) {
 		goThrough(carol, "id", "/my/apps").Must(t, 303)
 		carol.Get("/my/account").Must(t, 200, "Where you sign in from", "Example ID", "carol", "Through").MustNot(t, "Old password")
 		a := accountOf(t, carol)
-		if len(a.Identities) != 1 || a.Identities[0].Subject != "00u-17" || a.Identities[0].Username != "carol" || a.Sessions[0].Login != "id" {
+		if len(a.Identities) != 1 || a.Identities[0].Subject != "00u-17" || a.Identities[0].Username != "carol" || a.Sessions[0].Login != "id" || a.Sessions[0].BeganAt == nil {
 			t.Errorf("%+v", a)
 		}
 		carol.Post("/my/account/password", url.Values{"authenticity_token": {sc.tokenOf(carol)}, "old": {""}, "new": {newPassword}}).

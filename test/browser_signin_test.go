@@ -10,7 +10,7 @@ import (
 )
 
 // TestBrowserSignsInThroughAProvider: from a request for a key to the answer, with the account of elsewhere. The name
-// there is taken here, so another one is chosen, once.
+// there is taken here, so the page proposes another one, once.
 func TestBrowserSignsInThroughAProvider(t *testing.T) {
 	b := testkit.Chromium(t)
 	b.Expect("the server responded with a status of 409")
@@ -30,7 +30,10 @@ func TestBrowserSignsInThroughAProvider(t *testing.T) {
 	if focused := testkit.Eval[string](b, "document.activeElement.id"); focused != "username" {
 		t.Errorf("the keyboard is at %q", focused)
 	}
-	b.Type("alice-of-the-forum\r")
+	if proposed := testkit.Eval[string](b, "document.activeElement.value"); proposed != "alice-2" {
+		t.Errorf("the page proposes %q", proposed)
+	}
+	b.Type("\r")
 	b.Until(`document.querySelector("h1")?.textContent.includes("Allow an app")`)
 	if at := b.Address(); at != s.URL+app.Path() {
 		t.Errorf("the sign-in leads to %s", at)

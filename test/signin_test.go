@@ -570,7 +570,7 @@ func TestLG17_NoPasswords(t *testing.T) {
 		if whoIs(v) != "bob" {
 			t.Error("the link signs nobody in")
 		}
-		s.Visitor().Post("/user-api-key/sign-in-link", url.Values{"token": {token}}).Must(t, 403)
+		s.Visitor().Post("/user-api-key/sign-in-link", url.Values{"token": {token}}).Must(t, 403, `href="/user-api-key/login">Sign in`)
 		for action, kind := range map[string]site.CallerKind{"sign-in link made": site.CallerCommand, "sign-in link used": site.CallerUser} {
 			found, err := s.Store.AuditEvents(t.Context(), site.AuditFilter{Action: action, Limit: 10})
 			if err != nil || len(found) != 1 || found[0].UserID != bob.ID || found[0].Caller.Kind() != kind {
@@ -778,7 +778,7 @@ func TestOutsideNobodyTakesAName(t *testing.T) {
 		}
 		for subject, name := range map[string]string{"2": "Admin", "3": "root", "4": "admin@evil.example"} {
 			p.forum.SignsIn(subject, "username", name)
-			asked := goThrough(sc.Visitor(), "forum", "/my/apps").Must(t, 409, "Choose the user name")
+			asked := goThrough(sc.Visitor(), "forum", "/my/apps").Must(t, 409, "Choose a user name")
 			v := sc.Visitor()
 			comeBack(v, v.Submit(asked, "/user-api-key/login/forum", "username", "SYSTEM")).Must(t, 409, "is kept for the site itself")
 		}

@@ -2,7 +2,9 @@ package accounts
 
 import (
 	"context"
+	"errors"
 	"net/http"
+	"strings"
 	"time"
 
 	"userkeys"
@@ -32,6 +34,28 @@ func (ac *Accounts) CreateWithIdentity(
 	return u, coded(err)
 }
 
+// NearUsername is a user name that nobody has, as find tells, and that is like one of names, the first that there is;
+// empty if there is none.
+func NearUsername(
+	ctx context.Context, find func(context.Context, string) (site.User, error), names ...string,
+) (string, error) {
+	for _, name := range names {
+		name = nearUsername(name)
+		for _, end := range []string{"", "-2", "-3", "-4", "-5"} {
+			free := strings.TrimRight(name[:min(len(name), MaxUsername-len(end))], "._-") + end
+			if !IsUsername(free) || IsReserved(name) {
+				break
+			}
+			if _, err := find(ctx, free); errors.Is(err, userkeys.NotFound) {
+				return free, nil
+			} else if err != nil {
+				return "", err
+			}
+		}
+	}
+	return "", nil
+}
+
 // ProviderSignIn is a user whom a provider has just named.
 type ProviderSignIn struct {
 	User       site.User
@@ -43,7 +67,7 @@ type ProviderSignIn struct {
 
 // SignInFrom begins a session for a user whom a provider has named. The request must have passed Sessions.
 //
-// Errors: [ErrMayNotAct].
+// Errors: [MayNotAct].
 func (ac *Accounts) SignInFrom(r *http.Request, a ProviderSignIn) error {
 	ctx := r.Context()
 	v := ac.visitOf(ctx)
@@ -55,7 +79,7 @@ func (ac *Accounts) SignInFrom(r *http.Request, a ProviderSignIn) error {
 		return err
 	}
 	if account.ID != a.User.ID || !account.MayAct() {
-		return ErrMayNotAct
+		return MayNotAct(account.User)
 	}
 	v.early = ac.earlyOf(r)
 	how := beginning{login: a.Login, subject: a.Subject, pauseAfter: a.PauseAfter, known: !a.Fresh}
@@ -66,6 +90,12 @@ func (ac *Accounts) SignInFrom(r *http.Request, a ProviderSignIn) error {
 	return nil
 }
 
-// ErrMayNotAct refuses somebody whom a provider has named and whose account here is suspended or not active.
-var ErrMayNotAct = userkeys.Errorf(userkeys.InvalidCredentials,
-	"your account at this site is suspended, or an administrator has not approved it yet")
+// MayNotAct refuses somebody whom a provider has named and whose account here is suspended or not active.
+func MayNotAct(u site.User) error {
+	why := "there is an account for you at this site, and an administrator has not approved it yet; " +
+		"sign in once it is approved"
+	if !u.SuspendedAt.IsZero() {
+		why = "your account at this site is suspended; ask an administrator"
+	}
+	return userkeys.Errorf(userkeys.InvalidCredentials, "%s", why)
+}

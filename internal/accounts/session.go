@@ -333,6 +333,7 @@ func (v *visit) start(ctx context.Context, u site.User, how beginning) error {
 	}
 	s.SetDeadline(v.ctx, now.Add(lifetime))
 	row := site.SessionRow{UserID: u.ID, About: v.about(now)}
+	row.About.BeganAt = now
 	token, _, err := s.Commit(context.WithValue(v.ctx, rowKey{}, row))
 	if err != nil {
 		return coded(err)

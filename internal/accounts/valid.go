@@ -17,10 +17,18 @@ const (
 	maxNameBytes  = 255
 )
 
+// MaxUsername is how many characters a user name may have.
+const MaxUsername = 60
+
 // MaxGroups is how many groups a user may be in.
 const MaxGroups = 100
 
 var (
+	// otherLatin are letters that are no letter from a to z with a mark, and what is read for them.
+	otherLatin = strings.NewReplacer("\u00df", "ss", "\u00e6", "ae", "\u00c6", "Ae", "\u0153", "oe", "\u0152", "Oe",
+		"\u00f8", "o", "\u00d8", "O", "\u0142", "l", "\u0141", "L", "\u0111", "d", "\u0110", "D", "\u00f0", "d",
+		"\u00d0", "D", "\u00fe", "th", "\u00de", "Th", "\u0131", "i", "'", "", "\u2019", "")
+	noUsername      = regexp.MustCompile(`[^A-Za-z0-9._-]+`)
 	usernamePattern = regexp.MustCompile(`^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,58}[A-Za-z0-9])?$`)
 	groupPattern    = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,100}$`)
 	// automaticGroup are the names that [site.User.InGroup] answers by
@@ -66,6 +74,29 @@ func checkUser(u *site.User) error {
 
 // IsUsername reports whether name may be the name of a user here.
 func IsUsername(name string) bool { return usernamePattern.MatchString(name) }
+
+// nearUsername is the user name that is most like what somebody is called elsewhere, taken or not; empty where there is
+// none, as for a name in other letters than Latin ones.
+func nearUsername(name string) string {
+	name, _, _ = strings.Cut(strings.TrimLeft(name, "@"), "@") // what stands before the '@' of an address
+	name = strings.Map(func(r rune) rune {
+		if unicode.Is(unicode.Mn, r) {
+			return -1
+		}
+		return r
+	}, norm.NFKD.String(otherLatin.Replace(name)))
+	if strings.ContainsFunc(name, func(r rune) bool { return r > unicode.MaxASCII && unicode.IsLetter(r) }) {
+		return ""
+	}
+	name = strings.Trim(noUsername.ReplaceAllString(name, "-"), "._-")
+	return strings.TrimRight(name[:min(len(name), MaxUsername)], "._-")
+}
+
+// reserved are user names that people take for the site's own. An administrator can give them.
+var reserved = []string{"admin", "administrator", "root", "system", "moderator"}
+
+// IsReserved reports whether people would take name for the site's own.
+func IsReserved(name string) bool { return slices.Contains(reserved, strings.ToLower(name)) }
 
 // IsGroup reports whether name may be the name of a group that users are put in.
 func IsGroup(name string) bool {

@@ -45,8 +45,7 @@ type admission struct {
 // enter signs in whomever a provider has named, and makes their account if they have none. It is the only way in
 // through a provider of any kind: the gates and the rules of the login are here.
 //
-// Errors: [userkeys.InvalidCredentials] for somebody who may not sign in; [userkeys.Conflict] with
-// [site.ReasonChooseName].
+// Errors: [userkeys.InvalidCredentials] for somebody who may not sign in; [site.NameQuestion].
 func (ls *Logins) enter(r *http.Request, l Login, who Person) error {
 	a := admission{ls, l, who, site.Caller{As: site.CallerSystem, Address: ls.cfg.ClientIP(r)}}
 	u, err := a.admit(r.Context())
@@ -56,14 +55,19 @@ func (ls *Logins) enter(r *http.Request, l Login, who Person) error {
 		})
 	}
 	if err != nil {
-		ls.cfg.Logger.InfoContext(r.Context(), "login refused", "through", l.Name, "subject", who.Subject,
+		what := "login refused"
+		if userkeys.AsError(err).Reason == site.ReasonChooseName {
+			what = "login asks for a user name"
+		}
+		ls.cfg.Logger.InfoContext(r.Context(), what, "through", l.Name, "subject", who.Subject,
 			"ip", a.by.Address, "err", err)
 	}
 	return err
 }
 
 var errNotInvited = userkeys.Errorf(userkeys.InvalidCredentials,
-	"only members of certain groups may sign in at this site, and you are in none of them")
+	"only members of certain groups may sign in at this site, and you are in none of them; "+
+		"an administrator can say which")
 
 // admit finds or makes the account of a.who, and gives it what the rules say.
 func (a *admission) admit(ctx context.Context) (site.User, error) {
@@ -85,7 +89,7 @@ func (a *admission) admit(ctx context.Context) (site.User, error) {
 		return site.User{}, err
 	}
 	if !u.MayAct() {
-		return site.User{}, accounts.ErrMayNotAct
+		return site.User{}, accounts.MayNotAct(u)
 	}
 	if u, err = a.renew(ctx, u); err != nil {
 		return site.User{}, err
@@ -180,7 +184,7 @@ func (a *admission) newcomer(ctx context.Context) (site.User, error) {
 		return site.User{}, err
 	}
 	if !made.MayAct() {
-		return site.User{}, accounts.ErrMayNotAct
+		return site.User{}, accounts.MayNotAct(made)
 	}
 	return made, nil
 }
@@ -188,36 +192,37 @@ func (a *admission) newcomer(ctx context.Context) (site.User, error) {
 // create makes an account without a password. The name is the provider's; one that the person chose counts only where
 // that is taken or cannot be a user name here, so that nobody takes another's name before they come.
 //
-// Errors: [userkeys.Conflict] with [site.ReasonChooseName].
+// Errors: [site.NameQuestion].
 func (a *admission) create(ctx context.Context, id site.Identity) (site.User, error) {
-	name, taken := a.who.Username, false
-	if accounts.IsUsername(name) && !reserved[strings.ToLower(name)] {
-		u, err := a.createAs(ctx, name, id)
-		if !errors.Is(err, userkeys.Conflict) {
-			return u, err
-		}
-		taken = true
+	q := &site.NameQuestion{Theirs: a.who.Username, Chosen: a.who.Chosen}
+	u, trouble, err := a.try(ctx, q.Theirs, id)
+	if q.Trouble = trouble; trouble != "" && q.Chosen != "" {
+		u, trouble, err = a.try(ctx, q.Chosen, id)
+		q.Wrong = trouble
 	}
-	switch chosen := a.who.Chosen; {
-	case chosen == "" && taken:
-		return site.User{}, chooseName("The user name %s is taken at this site. Choose another one; "+
-			"if that account is yours, ask an administrator to link it with this sign-in.", name)
-	case chosen == "":
-		return site.User{}, chooseName("Choose the user name that you want to have here.")
-	case !accounts.IsUsername(chosen):
-		return site.User{}, chooseName("This cannot be a user name.")
-	case reserved[strings.ToLower(chosen)]:
-		return site.User{}, chooseName("The user name %s is kept for the site itself. Choose another one.", chosen)
+	if err != nil || trouble == "" {
+		return u, err
 	}
-	u, err := a.createAs(ctx, a.who.Chosen, id)
-	if errors.Is(err, userkeys.Conflict) {
-		err = chooseName("The user name %s is taken at this site. Choose another one.", a.who.Chosen)
+	if q.Near, err = accounts.NearUsername(ctx, a.cfg.Accounts.FindUser, q.Chosen, q.Theirs, a.who.Name); err != nil {
+		return site.User{}, err
 	}
-	return u, err
+	return site.User{}, q
 }
 
-// reserved are user names that people take for the site's own. An administrator can give them.
-var reserved = map[string]bool{"admin": true, "administrator": true, "root": true, "system": true, "moderator": true}
+// try makes an account of that user name, or says why nobody can have it.
+func (a *admission) try(ctx context.Context, name string, id site.Identity) (site.User, string, error) {
+	switch {
+	case !accounts.IsUsername(name):
+		return site.User{}, site.NameUnfit, nil
+	case accounts.IsReserved(name):
+		return site.User{}, site.NameKept, nil
+	}
+	u, err := a.createAs(ctx, name, id)
+	if errors.Is(err, userkeys.Conflict) {
+		return site.User{}, site.NameTaken, nil
+	}
+	return u, "", err
+}
 
 // createAs makes an account of that user name.
 func (a *admission) createAs(ctx context.Context, name string, id site.Identity) (site.User, error) {
@@ -232,10 +237,4 @@ func (a *admission) createAs(ctx context.Context, name string, id site.Identity)
 		made, err = a.cfg.Accounts.CreateWithIdentity(ctx, u, id, a.by)
 	}
 	return made, err
-}
-
-func chooseName(format string, args ...any) error {
-	e := userkeys.Errorf(userkeys.Conflict, format, args...)
-	e.Reason = site.ReasonChooseName
-	return e
 }

@@ -2,6 +2,7 @@ package sso
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -70,7 +71,10 @@ func (h headerProvider) read(r *http.Request) (Person, error) {
 	}
 	user, err := h.one(r, h.Header.User)
 	if err == nil && user == "" {
-		err = refused("the proxy names nobody in " + h.Header.User)
+		err = &userkeys.Error{
+			Code: userkeys.InvalidCredentials, Err: errors.New("the proxy names nobody in " + h.Header.User),
+			Public: "the proxy before this site does not say who you are; tell an administrator if you are signed in there",
+		}
 	}
 	if err != nil {
 		return Person{}, err

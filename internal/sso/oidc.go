@@ -200,7 +200,7 @@ func (o *oidcProvider) finish(r *http.Request, s pendingSignIn) (Person, error) 
 	}
 	if q.Has("error") {
 		if q.Get("error") == "access_denied" {
-			return none, userkeys.Errorf(userkeys.InvalidCredentials, "you did not sign in there")
+			return none, userkeys.Errorf(userkeys.InvalidCredentials, "the sign-in with %s was cancelled", o.name)
 		}
 		return none, refused("the provider says " + userkeys.Shorten(q.Get("error"), 100))
 	}

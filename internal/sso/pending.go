@@ -38,6 +38,7 @@ type pendingSignIn struct {
 	Username string    `json:"u,omitempty"`
 	Again    bool      `json:"a,omitempty"`
 	Began    time.Time `json:"t"`
+	Done     bool      `json:"d,omitempty"` // it is kept so that who comes again is led on to Back
 }
 
 func newPending(login string, wish site.LoginWish, now time.Time) pendingSignIn {
@@ -82,39 +83,37 @@ func (ls *Logins) underWay(r *http.Request) []pendingSignIn {
 	return open
 }
 
-// keep gives the browser s besides those that it has, the older ones as far as there is room.
-func (ls *Logins) keep(w http.ResponseWriter, r *http.Request, s pendingSignIn) error {
-	list := append([]pendingSignIn{s}, ls.underWay(r)...)
+// keep gives the browser the first of list, and the others as far as there is room.
+func (ls *Logins) keep(w http.ResponseWriter, list []pendingSignIn) error {
 	for n := min(len(list), maxUnderWay); n > 0; n-- {
 		if value := ls.sealer.seal(list[:n]); len(value) <= maxCookie {
-			ls.setCookie(w, value, int(signInFor/time.Second))
+			ls.setCookie(w, value)
 			return nil
 		}
 	}
 	return userkeys.Errorf(userkeys.InvalidParameters, "the address to go back to after the sign-in is too long")
 }
 
-func (ls *Logins) setCookie(w http.ResponseWriter, value string, maxAge int) {
+func (ls *Logins) setCookie(w http.ResponseWriter, value string) {
 	http.SetCookie(w, &http.Cookie{
-		Name: ls.CookieName(), Value: value, Path: "/", MaxAge: maxAge,
+		Name: ls.CookieName(), Value: value, Path: "/", MaxAge: int(signInFor / time.Second),
 		Secure: ls.cfg.BaseURL.Scheme == "https", HttpOnly: true, SameSite: http.SameSiteLaxMode,
 	})
 }
 
-// take finds the sign-in through a login that the browser comes back from, and takes it out of the cookie.
+// take finds the sign-in through a login that the browser comes back from. Only its end stays in the cookie, for who
+// comes once more, by a reload or the browser's button: the error comes with the sign-in then.
 func (ls *Logins) take(w http.ResponseWriter, r *http.Request, login string, by provider) (pendingSignIn, error) {
 	list := ls.underWay(r)
 	for i, s := range list {
 		if s.Login != login || !by.answers(r, s) {
 			continue
 		}
-		rest := append(list[:i:i], list[i+1:]...)
-		if len(rest) == 0 {
-			ls.setCookie(w, "", -1)
-		} else {
-			ls.setCookie(w, ls.sealer.seal(rest), int(signInFor/time.Second))
+		if s.Done {
+			return s, errStartAgain
 		}
-		return s, nil
+		done := pendingSignIn{Login: login, State: s.State, Back: s.Back, Began: s.Began, Done: true}
+		return s, ls.keep(w, append(append(list[:i:i], list[i+1:]...), done))
 	}
 	return pendingSignIn{}, errStartAgain
 }

@@ -46,12 +46,14 @@ type Login struct {
 // Accounts are the site's users and their sessions.
 type Accounts interface {
 	User(ctx context.Context, id int64) (site.User, error)
+	// FindUser finds a user by name. Errors: [userkeys.NotFound].
+	FindUser(ctx context.Context, name string) (site.User, error)
 	Update(ctx context.Context, id int64, change func(*site.User), by site.Caller) (site.User, error)
 	Suspend(ctx context.Context, id int64, by site.Caller) (site.User, error)
 	Unsuspend(ctx context.Context, id int64, by site.Caller) (site.User, error)
 	// CreateWithIdentity makes an account with an identity. Errors: [userkeys.Conflict].
 	CreateWithIdentity(ctx context.Context, u site.User, id site.Identity, by site.Caller) (site.User, error)
-	// SignInFrom begins a session. Errors: [accounts.ErrMayNotAct].
+	// SignInFrom begins a session. Errors: [accounts.MayNotAct].
 	SignInFrom(r *http.Request, a accounts.ProviderSignIn) error
 }
 
@@ -191,7 +193,7 @@ func (ls *Logins) Begin(w http.ResponseWriter, r *http.Request, name string, wis
 	if err != nil {
 		return "", err
 	}
-	return address, ls.keep(w, r, s)
+	return address, ls.keep(w, append([]pendingSignIn{s}, ls.underWay(r)...))
 }
 
 // Finish signs in whomever the provider names to the browser that began it, and returns where to go. The request must
@@ -199,7 +201,7 @@ func (ls *Logins) Begin(w http.ResponseWriter, r *http.Request, name string, wis
 //
 // Errors: [userkeys.NotFound] if there is no such login; [userkeys.ConsentGone] if the sign-in is not under way in this
 // browser; [userkeys.InvalidCredentials] if the provider's answer is not good, or for somebody who may not sign in;
-// [userkeys.Conflict] with [site.ReasonChooseName].
+// [site.NameQuestion].
 func (ls *Logins) Finish(w http.ResponseWriter, r *http.Request, name string) (back string, err error) {
 	l, err := ls.login(name)
 	if err != nil {
@@ -210,7 +212,7 @@ func (ls *Logins) Finish(w http.ResponseWriter, r *http.Request, name string) (b
 	}
 	s, err := ls.take(w, r, name, l.provider)
 	if err != nil {
-		return "", err
+		return s.Back, err
 	}
 	if err := ls.cfg.Store.SpendOnce(r.Context(), s.State, s.until()); err != nil {
 		if errors.Is(err, userkeys.Conflict) {

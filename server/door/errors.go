@@ -16,6 +16,7 @@ type problemPage struct {
 	Help  string
 	Apps  bool   // offer the apps page
 	Login string // offer to sign in there
+	Form  string // the page that the form was on
 	ID    string
 }
 
@@ -53,6 +54,10 @@ func (d *Door) failPage(w http.ResponseWriter, r *http.Request, e *userkeys.Erro
 	case userkeys.NotLoggedIn:
 		problem.Help = "Your session has ended. Sign in, then do it again."
 		problem.Login = d.cfg.Identity.LoginURL(AppsPath)
+	case userkeys.Conflict:
+		if r.Method == http.MethodPost {
+			problem.Form = formPage(r, d.cfg.BaseURL)
+		}
 	case userkeys.RateLimited, userkeys.Unavailable:
 		problem.Help = TryAgain(e)
 	}

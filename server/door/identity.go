@@ -38,8 +38,8 @@ const FreshSignIn = 15 * time.Minute
 // errStaleSignIn refuses a session whose user has to sign in again first.
 var errStaleSignIn = &userkeys.Error{
 	Code: userkeys.InvalidAccess, Reason: "sign in again",
-	Public: userkeys.NotPermitted + " Sign in again to do this: your last sign-in was more than " +
-		page.Waiting(FreshSignIn) + " ago.",
+	Public: userkeys.NotPermitted + " Sign in again to do this: it needs proof that it is you, which counts for " +
+		page.Waiting(FreshSignIn) + ".",
 }
 
 // checkFresh refuses a session whose user did not sign in within [FreshSignIn], where that is known.

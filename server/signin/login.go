@@ -14,10 +14,10 @@ import (
 // loginPage asks who somebody is.
 type loginPage struct {
 	err      error // what went wrong
-	again    bool  // somebody who is signed in has to prove it
 	Username string
 	Redirect string
 	Error    string
+	Again    bool // somebody who is signed in has to prove it
 
 	Passwords bool    // there is a form for a password
 	Ways      []wayIn // through providers
@@ -41,8 +41,8 @@ func (h *Handlers) login(w http.ResponseWriter, r *http.Request, c site.Caller) 
 		return door.Redirect(w, http.StatusSeeOther, back)
 	}
 	p := loginPage{Redirect: back, SignedOut: r.URL.Query().Has(signedOutField)}
-	p.again = r.URL.Query().Has(door.AgainField)
-	if ways := h.waysIn(back, p.again); len(ways) == 1 && !h.door.Passwords() && !p.SignedOut {
+	p.Again = r.URL.Query().Has(door.AgainField)
+	if ways := h.waysIn(back, p.Again); len(ways) == 1 && !h.door.Passwords() && !p.SignedOut {
 		return door.Redirect(w, http.StatusSeeOther, ways[0].Address)
 	}
 	return h.showLogin(w, c, http.StatusOK, p)
@@ -54,7 +54,7 @@ const signedOutField = "signed_out"
 
 // showLogin shows the login page with all ways to sign in.
 func (h *Handlers) showLogin(w http.ResponseWriter, c site.Caller, status int, p loginPage) error {
-	p.Passwords, p.Ways = h.door.Passwords(), h.waysIn(p.Redirect, p.again)
+	p.Passwords, p.Ways = h.door.Passwords(), h.waysIn(p.Redirect, p.Again)
 	return h.pages.login.Show(w, c, status, p)
 }
 
@@ -63,7 +63,7 @@ func (h *Handlers) showLogin(w http.ResponseWriter, c site.Caller, status int, p
 func (h *Handlers) loginPost(w http.ResponseWriter, r *http.Request, c site.Caller) error {
 	p := loginPage{
 		Username: userkeys.Shorten(r.PostForm.Get("username"), 200),
-		Redirect: door.ReturnAddress(r.PostForm.Get("redirect")),
+		Redirect: door.ReturnAddress(r.PostForm.Get("redirect")), Again: r.PostForm.Has(door.AgainField),
 	}
 	_, err := h.door.Accounts().Login(r, r.PostForm.Get("username"), r.PostForm.Get("password"))
 	if err == nil {

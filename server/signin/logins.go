@@ -1,6 +1,7 @@
 package signin
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 	"strings"
@@ -22,16 +23,21 @@ type Logins interface {
 	Begin(w http.ResponseWriter, r *http.Request, name string, wish site.LoginWish) (string, error)
 	// Finish signs in whom the provider names, and returns where to go. Errors: [userkeys.ConsentGone] if the sign-in is
 	// not under way in this browser; [userkeys.InvalidCredentials] for whoever may not sign in;
-	// [userkeys.Conflict] with [site.ReasonChooseName].
+	// [site.NameQuestion].
 	Finish(w http.ResponseWriter, r *http.Request, name string) (back string, err error)
 }
 
 // choosePage asks for a user name.
 type choosePage struct {
-	Login    string
+	site.NameQuestion
+	Login    string // its name in addresses
+	Title    string // of the login
 	Redirect string
-	Error    string
+	Others   bool // there are other ways to sign in
 }
+
+// Taken reports whether the name that the provider gave is another account's, which could be their own.
+func (p choosePage) Taken() bool { return p.Trouble == site.NameTaken }
 
 // wayIn is a provider as the login page shows it.
 type wayIn struct{ Title, Address string }
@@ -81,24 +87,32 @@ func (h *Handlers) callback(w http.ResponseWriter, r *http.Request, c site.Calle
 	if back == "" {
 		back = door.AppsPath
 	}
-	switch e := userkeys.AsError(err); {
+	var q *site.NameQuestion
+	switch {
 	case err == nil:
 		return door.Redirect(w, http.StatusSeeOther, back)
-	case e.Reason == site.ReasonChooseName:
-		if gateway.WantsJSON(r) {
-			return err
-		}
-		door.Note(r, err)
-		for _, choice := range h.cfg.Logins.Choices() {
-			if choice.Name == name { // Chromium applies form-action also to where the form's answer leads
-				w.Header().Set("Content-Security-Policy", door.CSP(address(choice.To)))
-			}
-		}
-		p := choosePage{Login: name, Redirect: back, Error: page.Sentence(e.Public)}
-		return h.pages.choose.Show(w, c, http.StatusConflict, p)
+	case errors.As(err, &q) && !gateway.WantsJSON(r):
+		return h.choose(w, c, choosePage{NameQuestion: *q, Login: name, Redirect: back})
 	}
 	return h.refuse(w, r, c, loginPage{err: err, Redirect: back})
 }
+
+// choose asks for a user name. It is no refusal, and the log tells of none.
+func (h *Handlers) choose(w http.ResponseWriter, c site.Caller, p choosePage) error {
+	p.Theirs, p.Chosen = shownName(p.Theirs), shownName(p.Chosen)
+	choices := h.cfg.Logins.Choices()
+	p.Others = h.door.Passwords() || len(choices) > 1
+	for _, choice := range choices {
+		if choice.Name == p.Login { // Chromium applies form-action also to where the form's answer leads
+			w.Header().Set("Content-Security-Policy", door.CSP(address(choice.To)))
+			p.Title = choice.Title
+		}
+	}
+	return h.pages.choose.Show(w, c, http.StatusConflict, p)
+}
+
+// shownName is a name of elsewhere as the page repeats it: people know theirs, however long it is.
+func shownName(name string) string { return userkeys.Shorten(page.ShownText(name), 100) }
 
 // address is u as a policy takes it; nil if there is none.
 func address(u *url.URL) *userkeys.Redirect {

@@ -13,6 +13,7 @@ import (
 	"userkeys/authority"
 	"userkeys/gateway"
 	"userkeys/internal/bench"
+	"userkeys/internal/bench/keyset"
 	"userkeys/internal/wiring"
 )
 
@@ -37,11 +38,11 @@ func bareAsked(w http.ResponseWriter, _ *http.Request) {
 
 // askedSite is what `userkeys serve --ask-listen` serves to web servers that connect to a Unix socket.
 func askedSite(ctx context.Context, o order) (http.Handler, *authority.Authority, error) {
-	st, err := openStore(ctx, o.dir)
+	st, err := keyset.OpenStore(ctx, o.dir)
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := grantAll(ctx, st, o.keys); err != nil {
+	if err := keyset.GrantAll(ctx, st, o.keys); err != nil {
 		return nil, nil, err
 	}
 	s, err := wiring.Open(ctx, wiring.Config{
@@ -59,7 +60,7 @@ func askedSite(ctx context.Context, o order) (http.Handler, *authority.Authority
 }
 
 // question is a target to which each request is a question about a request with a random one of keys.
-func question(name string, p *bench.Process, keys keyList) bench.Target {
+func question(name string, p *bench.Process, keys keyset.Keys) bench.Target {
 	const head = "GET /nginx HTTP/1.1\r\nHost: bench.example\r\nUser-Agent: bench\r\nAccept: application/json\r\n" +
 		"X-Original-Method: GET\r\nX-Original-URI: " + requestPath + "\r\nX-Forwarded-For: 192.0.2.1\r\n" +
 		userkeys.KeyHeader + ": "
@@ -67,21 +68,21 @@ func question(name string, p *bench.Process, keys keyList) bench.Target {
 		Name: name, Addr: p.Addr, CPU: p.CPU, Status: http.StatusOK,
 		Request: func(buf []byte, rng *rand.Rand) []byte {
 			buf = append(buf, head...)
-			buf = append(buf, keys.text(rng.IntN(keys.len()))...)
+			buf = append(buf, keys.Text(rng.IntN(keys.Len()))...)
 			return append(buf, "\r\n\r\n"...)
 		},
 	}
 }
 
 // introspection is a target at which each request is introspected.
-func introspection(name string, p *bench.Process, keys keyList) bench.Target {
+func introspection(name string, p *bench.Process, keys keyset.Keys) bench.Target {
 	const fields = "method=GET&uri=%2Fnotifications.json&token="
 	const head = "POST " + gateway.IntrospectionPath + " HTTP/1.1\r\nHost: bench.example\r\nUser-Agent: bench\r\n" +
 		"Accept: application/json\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: "
 	return bench.Target{
 		Name: name, Addr: p.Addr, CPU: p.CPU, Status: http.StatusOK,
 		Request: func(buf []byte, rng *rand.Rand) []byte {
-			key := keys.text(rng.IntN(keys.len()))
+			key := keys.Text(rng.IntN(keys.Len()))
 			buf = strconv.AppendInt(append(buf, head...), int64(len(fields)+len(key)), 10)
 			buf = append(append(buf, "\r\n\r\n"...), fields...)
 			return append(buf, key...)

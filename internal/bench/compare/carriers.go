@@ -47,9 +47,11 @@ func (f *fleet) compareCarried(what string, server *bench.Process, p plan) ([]li
 	}, nil
 }
 
-func bearer(buf, key []byte) []byte { return append(append(buf, "Authorization: Bearer "...), key...) }
+func bearer(buf []byte, key string) []byte {
+	return append(append(buf, "Authorization: Bearer "...), key...)
+}
 
-func basic(buf, key []byte) []byte {
+func basic(buf []byte, key string) []byte {
 	buf = append(buf, "Authorization: Basic "...)
 	return base64.StdEncoding.AppendEncode(buf, append([]byte{':'}, key...))
 }

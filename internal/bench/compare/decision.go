@@ -2,113 +2,69 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"runtime"
 	"time"
 
-	"userkeys/authority"
+	"userkeys"
 	"userkeys/internal/bench"
+	"userkeys/internal/bench/keyset"
+	"userkeys/internal/bench/minimum"
+	"userkeys/internal/keycheck"
 	"userkeys/site"
 )
 
-// measureDecision measures the check alone, without HTTP.
-func measureDecision(ctx context.Context, p plan) ([]line, error) {
-	dir, err := os.MkdirTemp("", "userkeys-bench-*")
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = os.RemoveAll(dir) }()
-	heap, err := heapPerKey(ctx, order{keys: newKeys(p.cached), dir: dir})
-	if err != nil {
-		return nil, err
-	}
-	statements, err := statementsPerRequest(ctx, order{keys: newKeys(100), dir: dir})
-	if err != nil {
-		return nil, err
-	}
-	keys := newKeys(p.few)
-	a, err := inMemory(ctx, order{keys: keys, dir: dir}, plenty)
-	if err != nil {
-		return nil, err
-	}
-	if err := warm(ctx, a, keys); err != nil {
-		return nil, err
-	}
-	cost, allocs, err := decisionCost(ctx, a, keys, p)
-	if err != nil {
-		return nil, err
-	}
-	return []line{
-		{
-			what: "the decision alone, 1,000 keys", got: fmt.Sprintf("%.0f/%.0f/%.0f ns CPU", cost.Min, cost.Median, cost.Max),
-			value: cost.Median, goal: 1000, unit: "ns",
-		},
-		{
-			what: "allocations of an accepted request's decision", got: fmt.Sprintf("%.3f", allocs),
-			value: float64(int(allocs + 0.5)), goal: 0,
-		},
-		{
-			what: "SQL statements of an accepted request, steady state", got: fmt.Sprint(statements), value: statements,
-			goal: 0,
-		},
-		{
-			what: "heap per key and owner, cached and limited, after one call", got: fmt.Sprintf("%.0f B", heap), value: heap,
-			goal: 400, unit: "B",
-		},
-	}, nil
+// callsAMinute is how often each key is used by the clock of a decision, whose limits are those that are shipped.
+const callsAMinute = 4
+
+// A decision is the check without HTTP, beside the least work that one can be. Its clock stands still but for
+// the steps that it is moved by.
+type decision struct {
+	keys    keyset.Keys
+	store   *keyset.Memory
+	checks  *keycheck.Checker
+	now     time.Time
+	step    time.Duration // between two calls
+	rng     *rand.Rand
+	calls   int     // of checks since the day began
+	heap    float64 // of a key with its owner
+	maxKeys int
 }
 
-// decisionCost measures the CPU time and the allocations of checking a random key.
-func decisionCost(ctx context.Context, a *authority.Authority, keys keyList, p plan) (bench.Spread, float64, error) {
-	texts := make([]string, keys.len())
-	for i := range texts {
-		texts[i] = string(keys.text(i))
+// newDecision makes a site that knows n keys, all of which were used once, and whose settings are as shipped but for
+// some.
+func newDecision(ctx context.Context, n int, settings map[string]string) (*decision, error) {
+	d := &decision{
+		keys: keyset.New(n), now: time.Now(), step: time.Minute / time.Duration(callsAMinute*n),
+		rng: rand.New(rand.NewPCG(1, 2)), maxKeys: max(defaultMaxKeys, n+n/5),
 	}
-	rng := rand.New(rand.NewPCG(1, 2))
-	var costs []float64
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	for range p.Blocks {
-		began, err := bench.ProcessCPU(os.Getpid())
-		if err != nil {
-			return bench.Spread{}, 0, err
-		}
-		for range p.checks {
-			call := site.Call{Key: texts[rng.IntN(len(texts))], Method: "GET", Path: requestPath}
-			if _, err := a.Check(ctx, call); err != nil {
-				return bench.Spread{}, 0, err
-			}
-		}
-		ended, err := bench.ProcessCPU(os.Getpid())
-		if err != nil {
-			return bench.Spread{}, 0, err
-		}
-		costs = append(costs, float64(ended-began)/float64(p.checks))
-	}
-	runtime.ReadMemStats(&after)
-	return bench.NewSpread(costs), float64(after.Mallocs-before.Mallocs) / float64(p.checks*p.Blocks), nil
-}
-
-// heapPerKey measures the memory that a key and its owner take in the cache after the key was used.
-func heapPerKey(ctx context.Context, o order) (float64, error) {
-	n := o.keys.len()
-	a, err := inMemory(ctx, o, plenty)
+	catalog, err := userkeys.NewCatalog()
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
+	d.store = &keyset.Memory{Table: minimum.New(n, d.keys.Text), Settings: settings}
 	before := heapInUse()
-	if err := warm(ctx, a, o.keys); err != nil {
-		return 0, err
+	d.checks, err = keycheck.New(ctx, keycheck.Config{
+		Store: d.store, Catalog: catalog, MaxKeys: d.maxKeys, Logger: logger(), Now: func() time.Time { return d.now },
+	})
+	if err != nil {
+		return nil, err
 	}
-	per := float64(heapInUse()-before) / float64(n)
-	if got := a.Statistics(); got.CachedKeys != n || got.LimitedKeys != n || got.LimitedUsers != n {
-		return 0, fmt.Errorf("%d keys are cached, %d keys and %d users limited, want %d", got.CachedKeys, got.LimitedKeys,
-			got.LimitedUsers, n)
+	if err := warm(ctx, d.checks, d.keys); err != nil {
+		return nil, err
 	}
-	return per, nil
+	d.heap = float64(heapInUse()-before) / float64(n)
+	if got := d.checks.Statistics(); got.CachedKeys != n {
+		return nil, fmt.Errorf("%d keys are in memory, want %d", got.CachedKeys, n)
+	}
+	return d, nil
 }
+
+// defaultMaxKeys is how many keys a site keeps in memory if nothing else is said.
+const defaultMaxKeys = 2_000_000
 
 func heapInUse() int64 {
 	runtime.GC()
@@ -118,32 +74,147 @@ func heapInUse() int64 {
 	return int64(m.HeapAlloc)
 }
 
-// statementsPerRequest counts the statements that the store runs while known keys are checked on SQLite. The clock
-// stands still, so that no background work runs meanwhile.
-func statementsPerRequest(ctx context.Context, o order) (float64, error) {
-	st, err := openStore(ctx, o.dir)
+// leastCheck does the least that the check of a key can be.
+func (d *decision) leastCheck(key string) error {
+	if !d.store.Table.Check(key, d.now) {
+		return errors.New("the minimum refuses a key")
+	}
+	return nil
+}
+
+// spend returns the CPU time of n calls of check with a random key each.
+func (d *decision) spend(n int, check func(key string) error) (time.Duration, error) {
+	return spend(func() error {
+		for range n {
+			d.now = d.now.Add(d.step)
+			if err := check(d.keys.Text(d.rng.IntN(d.keys.Len()))); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// spend returns the CPU time of f.
+func spend(f func() error) (time.Duration, error) {
+	before, err := bench.ProcessCPU(os.Getpid())
 	if err != nil {
 		return 0, err
 	}
-	if err := grantAll(ctx, st, o.keys); err != nil {
+	if err := f(); err != nil {
 		return 0, err
 	}
-	now := time.Now()
-	cfg := authority.Config{Store: st}
-	cfg.Pinned, cfg.Now = plenty, func() time.Time { return now }
-	a, err := newAuthority(ctx, cfg)
-	if err != nil {
-		return 0, err
+	after, err := bench.ProcessCPU(os.Getpid())
+	return after - before, err
+}
+
+// newDay moves the clock to another day if n more calls could reach the limit of one.
+func (d *decision) newDay(n int) {
+	const most = 2500 // a key, on average; 2,880 are allowed
+	if d.calls += n; d.calls > most*d.keys.Len() {
+		d.calls, d.now = n, d.now.Add(25*time.Hour)
 	}
-	if err := warm(ctx, a, o.keys); err != nil {
-		return 0, err
+}
+
+// costs is what blocks of a decision cost.
+type costs struct {
+	check, least []float64 // nanoseconds
+	ratio        []float64 // of check to least
+	write        []float64 // of a last use, to the check of its key
+}
+
+// measure measures blocks of two turns of each kind of check, in the order A B B A, and how long the uses of each
+// block then take to be written.
+func (d *decision) measure(ctx context.Context, p plan) (costs, error) {
+	checkKey := func(key string) error {
+		_, err := d.checks.Check(ctx, site.Call{Key: key, Method: "GET", Path: requestPath})
+		return err
 	}
-	const rounds = 50
-	before := st.Statements()
-	for range rounds {
-		if err := warm(ctx, a, o.keys); err != nil {
-			return 0, err
+	var c costs
+	for block := range p.Blocks {
+		d.newDay(2 * p.checks)
+		runtime.GC()
+		least, err1 := d.spend(p.checks, d.leastCheck)
+		check, err2 := d.spend(p.checks, checkKey)
+		again, err3 := d.spend(p.checks, checkKey)
+		leastAgain, err4 := d.spend(p.checks, d.leastCheck)
+		uses := d.store.Uses.Load()
+		write, err5 := spend(func() error { return d.checks.Flush(ctx) })
+		if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
+			return c, err
+		}
+		n := float64(2 * p.checks)
+		c.check = append(c.check, float64(check+again)/n)
+		c.least = append(c.least, float64(least+leastAgain)/n)
+		c.ratio = append(c.ratio, float64(check+again)/float64(least+leastAgain))
+		written := float64(d.store.Uses.Load() - uses)
+		c.write = append(c.write, float64(write)/written/c.check[block])
+	}
+	return c, nil
+}
+
+// sizes are how many keys a decision has, and the goals.
+func sizes(p plan) []size {
+	s := []size{{p.few, "1,000 keys", 3}, {p.many, "1,000,000 random keys", 3}}
+	if p.long {
+		s = append(s, size{p.most, "10,000,000 random keys", 3.5})
+	}
+	return s
+}
+
+type size struct {
+	n    int
+	what string
+	goal float64
+}
+
+// measureDecision compares the check without HTTP with the least that one can be.
+func measureDecision(ctx context.Context, p plan) ([]line, error) {
+	var lines []line
+	for _, s := range sizes(p) {
+		d, err := newDecision(ctx, s.n, nil)
+		if err != nil {
+			return lines, err
+		}
+		c, err := d.measure(ctx, p)
+		if err != nil {
+			return lines, err
+		}
+		lines = append(lines, d.line(s, c))
+		if s.n == p.many {
+			lines = append(lines, d.writeLine(s, c), heapLine("heap for a key in use with its owner", d, 310))
 		}
 	}
-	return float64(st.Statements()-before) / float64(rounds*o.keys.len()), nil
+	alone, err := newDecision(ctx, p.many, map[string]string{
+		"max_user_api_reqs_per_user_per_minute": "0", "max_user_api_reqs_per_user_per_day": "0",
+	})
+	if err != nil {
+		return lines, err
+	}
+	return append(lines, heapLine("heap for a key in use, without limits of owners", alone, 220)), nil
+}
+
+func (d *decision) line(s size, c costs) line {
+	ratio, check, least := bench.NewSpread(c.ratio), bench.NewSpread(c.check), bench.NewSpread(c.least)
+	l := line{
+		what: "check without HTTP, " + s.what + " with owners / minimum",
+		got:  ratio.String(), value: ratio.Median, goal: s.goal,
+		note: fmt.Sprintf("(%.0f ns / %.0f ns)", check.Median, least.Median),
+	}
+	if d.maxKeys != defaultMaxKeys {
+		l.what = fmt.Sprintf("%s, MaxKeys %d", l.what, d.maxKeys)
+	}
+	return l
+}
+
+func (d *decision) writeLine(s size, c costs) line {
+	ratio := bench.NewSpread(c.write)
+	return line{
+		what: "writing the last use of a key, " + s.what + " / its check",
+		got:  ratio.String(), value: ratio.Median, goal: 0.33,
+	}
+}
+
+func heapLine(what string, d *decision, goal float64) line {
+	return line{what: what, got: fmt.Sprintf("%.0f B", d.heap), value: d.heap, goal: goal, unit: "B"}
 }

@@ -10,6 +10,7 @@ import (
 
 	"userkeys"
 	"userkeys/internal/bench"
+	"userkeys/internal/bench/keyset"
 )
 
 // The cores: the server that is measured has one alone; the load and the upstream run on the other.
@@ -21,7 +22,7 @@ const (
 // A fleet is the servers of a group.
 type fleet struct {
 	ctx     context.Context
-	keys    keyList
+	keys    keyset.Keys
 	path    string // the file with the keys, for the servers
 	servers []*bench.Process
 }
@@ -32,13 +33,13 @@ func onFleet(ctx context.Context, n int, measure func(f *fleet) ([]line, error))
 	if err := bench.PinSelf(loadCore); err != nil {
 		return nil, err
 	}
-	f := &fleet{ctx: ctx, keys: newKeys(n)}
+	f := &fleet{ctx: ctx, keys: keyset.New(n)}
 	file, err := os.CreateTemp("", "userkeys-bench-keys-*")
 	if err != nil {
 		return nil, err
 	}
 	f.path = file.Name()
-	_, err = file.Write(f.keys)
+	_, err = file.WriteString(string(f.keys))
 	var lines []line
 	if err = errors.Join(err, file.Close()); err == nil {
 		lines, err = measure(f)
@@ -61,24 +62,27 @@ func (f *fleet) start(core int, variant string, n int, upstream string) (*bench.
 }
 
 // target sends p requests with a random one of keys; without keys, none.
-func target(name string, p *bench.Process, keys keyList, status int) bench.Target {
-	t := targetWith(name, p, keys, func(buf, key []byte) []byte {
+func target(name string, p *bench.Process, keys keyset.Keys, status int) bench.Target {
+	t := targetWith(name, p, keys, func(buf []byte, key string) []byte {
 		return append(append(buf, userkeys.KeyHeader+": "...), key...)
 	})
 	t.Status = status
 	return t
 }
 
-// targetWith is target with keys in the header line that line appends, all of which are good.
-func targetWith(name string, p *bench.Process, keys keyList, line func(buf, key []byte) []byte) bench.Target {
+// A headerLine appends a header line with a key to buf, without its end.
+type headerLine func(buf []byte, key string) []byte
+
+// targetWith is target with keys in a header line, all of which are good.
+func targetWith(name string, p *bench.Process, keys keyset.Keys, line headerLine) bench.Target {
 	const head = "GET " + requestPath + " HTTP/1.1\r\nHost: bench.example\r\nUser-Agent: bench\r\nAccept: " +
 		"application/json\r\n"
 	return bench.Target{
 		Name: name, Addr: p.Addr, CPU: p.CPU, Status: http.StatusOK,
 		Request: func(buf []byte, rng *rand.Rand) []byte {
 			buf = append(buf, head...)
-			if n := keys.len(); n > 0 {
-				buf = append(line(buf, keys.text(rng.IntN(n))), "\r\n"...)
+			if n := keys.Len(); n > 0 {
+				buf = append(line(buf, keys.Text(rng.IntN(n))), "\r\n"...)
 			}
 			return append(buf, "\r\n"...)
 		},
@@ -129,7 +133,7 @@ func compareGrowth(ctx context.Context, p plan) ([]line, error) {
 			return nil, err
 		}
 		r, err := bench.Compare(ctx, []bench.Target{
-			target("few", small, f.keys.first(p.few), http.StatusOK),
+			target("few", small, f.keys.First(p.few), http.StatusOK),
 			target("many", large, f.keys, http.StatusOK),
 		}, p.Options)
 		if err != nil {
@@ -158,7 +162,7 @@ func compareProxy(ctx context.Context, p plan) ([]line, error) {
 		r, err := bench.Compare(ctx, []bench.Target{
 			target("plain", plain, f.keys, http.StatusOK),
 			target("ours", ours, f.keys, http.StatusOK),
-			target("stranger", ours, nil, http.StatusOK),
+			target("stranger", ours, "", http.StatusOK),
 		}, p.Options)
 		if err != nil {
 			return nil, err
@@ -184,9 +188,9 @@ func compareRefusals(ctx context.Context, p plan) ([]line, error) {
 		}
 		r, err := bench.Compare(ctx, []bench.Target{
 			target("accepted", require, f.keys, http.StatusOK),
-			target("no key", require, nil, http.StatusForbidden),
-			target("misspelt", require, f.keys.misspelt(), http.StatusForbidden),
-			target("unknown", require, newKeys(p.few), http.StatusForbidden),
+			target("no key", require, "", http.StatusForbidden),
+			target("misspelt", require, f.keys.Misspelt(), http.StatusForbidden),
+			target("unknown", require, keyset.New(p.few), http.StatusForbidden),
 			target("limited", limited, f.keys, http.StatusTooManyRequests),
 		}, p.Options)
 		if err != nil {

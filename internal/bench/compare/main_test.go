@@ -37,7 +37,7 @@ func TestMain(m *testing.M) {
 // small is a plan that takes a second or two and whose figures mean nothing.
 var small = plan{
 	Options: bench.Options{Blocks: 1, Passes: 1, Slice: time.Millisecond, Conns: 2},
-	few:     20, many: 200, cached: 100, checks: 100,
+	few:     20, many: 200, most: 400, long: true, checks: 100,
 }
 
 func needCPUClock(t *testing.T) {

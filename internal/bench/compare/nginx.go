@@ -58,7 +58,7 @@ func (f *nginxFleet) run(addr string, command ...string) (*bench.Process, error)
 // nginx starts nginx with conf in its http block, for port 80, and returns a target of requests that have the header
 // line of line. The target is charged with what asked uses, too.
 func (f *nginxFleet) nginx(
-	name, conf string, asked *bench.Process, line func(buf, key []byte) []byte,
+	name, conf string, asked *bench.Process, line headerLine,
 ) (bench.Target, error) {
 	const head = "GET /a HTTP/1.1\r\nHost: bench.example\r\nUser-Agent: bench\r\nAccept: application/json\r\n"
 	addr, err := freeAddress()
@@ -83,7 +83,7 @@ func (f *nginxFleet) nginx(
 		Name: name, Addr: addr, Status: http.StatusOK,
 		Request: func(buf []byte, rng *rand.Rand) []byte {
 			buf = append(buf, head...)
-			return append(line(buf, f.keys.text(rng.IntN(f.keys.len()))), "\r\n\r\n"...)
+			return append(line(buf, f.keys.Text(rng.IntN(f.keys.Len()))), "\r\n\r\n"...)
 		},
 		CPU: func() (time.Duration, error) {
 			a, err := p.CPU()
@@ -110,7 +110,7 @@ func (f *nginxFleet) asking(name string, asked *bench.Process) (bench.Target, er
 		}
 	}
 	conf := strings.Replace(recipe.String(), "listen 80; # yours", "listen 80;", 1)
-	return f.nginx(name, conf, asked, func(buf, key []byte) []byte {
+	return f.nginx(name, conf, asked, func(buf []byte, key string) []byte {
 		return append(append(buf, userkeys.KeyHeader+": "...), key...)
 	})
 }
@@ -157,7 +157,7 @@ func (f *nginxFleet) besideOAuth2Proxy(program string) (bench.Target, error) {
 		return bench.Target{}, err
 	}
 	conf := strings.NewReplacer("PEOPLE", p.Addr, "WEBSITE", f.website.Addr).Replace(oauth2ProxyConf)
-	return f.nginx("nginx + oauth2-proxy", conf, p, func(buf, _ []byte) []byte {
+	return f.nginx("nginx + oauth2-proxy", conf, p, func(buf []byte, _ string) []byte {
 		return append(append(buf, "Cookie: "...), session...)
 	})
 }

@@ -19,6 +19,7 @@ import (
 	"userkeys/authority"
 	"userkeys/gateway"
 	"userkeys/internal/bench"
+	"userkeys/internal/bench/keyset"
 )
 
 // The environment variables of a server process.
@@ -102,7 +103,7 @@ func guarded(a *authority.Authority, door func(gateway.Checker) func(http.Handle
 
 // An order says what a server process is.
 type order struct {
-	keys     keyList
+	keys     keyset.Keys
 	upstream *url.URL
 	dir      string // for a database
 }
@@ -116,7 +117,7 @@ func readOrder() (order, error) {
 	if err != nil {
 		return order{}, err
 	}
-	o := order{keys: keyList(keys).first(n), upstream: &url.URL{Scheme: "http", Host: os.Getenv(upstreamVariable)}}
+	o := order{keys: keyset.Keys(keys).First(n), upstream: &url.URL{Scheme: "http", Host: os.Getenv(upstreamVariable)}}
 	o.dir, err = os.MkdirTemp("", "userkeys-bench-*")
 	return o, err
 }
@@ -175,7 +176,7 @@ func startProfile(name string) (stop func(), err error) {
 	if dir == "" {
 		return func() {}, nil
 	}
-	f, err := os.Create(filepath.Join(dir, name+".pprof"))
+	f, err := os.Create(filepath.Join(dir, fmt.Sprintf("%s-%d.pprof", name, os.Getpid())))
 	if err != nil {
 		return nil, err
 	}
