@@ -94,7 +94,8 @@ func (ck *Checker) fly(ctx context.Context, s *shard, f *flight) {
 	close(f.done)
 }
 
-// read reads the key with hash h from the database. If the store panics, the requests that wait fail, as a handler would.
+// read reads the key with hash h from the database. If the store panics, the requests that wait fail, as a handler
+// would.
 func (ck *Checker) read(ctx context.Context, h userkeys.KeyHash) (rec record, err error) {
 	defer func() {
 		if cause := recover(); cause != nil {

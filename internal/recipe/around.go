@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// around returns the lines that lead to the website at app: they name its address, or what the recipe calls it. added
-// are lines that somebody has beside those of the recipe. In place of each line of want, the lines of the recipe that may
-// be changed, have may have another one.
+// around returns the lines that lead to the website at app: they name its address, or what the recipe calls it.
+// added are lines that somebody has beside those of the recipe. want are the lines of the recipe that may be changed;
+// have may have another line in place of each.
 func (s server) around(added, want, have []string, app Address) []string {
 	var around []string
 	changed := without(have, want)

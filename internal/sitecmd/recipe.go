@@ -126,9 +126,8 @@ func (o *recipeOptions) recipe(name string, f *pflag.FlagSet) (recipe.Config, er
 	if err := o.readSite(f); err != nil {
 		return cfg, err
 	}
-	cfg.Strict, cfg.Carriers = o.strict, o.carriers
+	cfg.Strict, cfg.Carriers, cfg.SharedCaches = o.strict, o.carriers, gateway.SharedCacheHeaders()
 	cfg.Forged, cfg.Overrides = gateway.ForgeableHeaders()
-	cfg.SharedCaches = gateway.SharedCacheHeaders()
 	var err error
 	if cfg.URL, err = websiteURL(o.url); err != nil {
 		return cfg, err
