@@ -32,7 +32,7 @@ type Config struct {
 	Carriers []site.Carrier
 	// Profiles has each Access tell the name and the e-mail address of its user; each user then takes more memory.
 	Profiles bool
-	// MaxKeys bounds the keys kept in memory; 0 means two million, some 800 MB if all are in use by as many users.
+	// MaxKeys bounds the keys kept in memory; 0 means two million, some 600 MB if all are in use by as many users.
 	MaxKeys int
 	// PauseAfter is, by the name of a login, how long after a user's last sign-in through it their keys pause: they are
 	// refused with [userkeys.ErrOwnerGone] until the user signs in again. A login that is missing here pauses none.

@@ -194,7 +194,7 @@ func TestKeyByHandIsRefused(t *testing.T) {
 			form := filled()
 			before := sc.Keys()
 			sc.Clock.Pass(15*time.Minute + time.Second)
-			sc.alice.Post(byHand, form).Must(sc.t, http.StatusForbidden, "Sign in again")
+			sc.alice.Post(byHand, form).Must(sc.t, http.StatusForbidden, "<p>Sign in again to do this").MustNot(sc.t, "view the requested resource")
 			page := sc.alice.Get(byHand).Must(sc.t, http.StatusOK, "Sign in again").MustNot(sc.t, `action="/my/apps/new"`)
 			if !strings.Contains(html.UnescapeString(page.Body), "again=1") {
 				sc.t.Error("the page leads to no sign-in")

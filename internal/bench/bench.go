@@ -2,7 +2,7 @@
 //
 // Long runs of one server after the other differ by tens of percent though nothing has changed. So all servers of a
 // comparison take turns in short slices, in the order A B C ... C B A, and a slow second hits all of them. Each is
-// charged the CPU time of its own processes, and the result is a ratio to the first: the median over several blocks.
+// charged the CPU time of its own processes. A result is the ratio of two of them: the median over several blocks.
 // `make bench` runs the comparisons.
 package bench
 
@@ -59,25 +59,32 @@ type Spread struct{ Min, Median, Max float64 }
 // String writes min/median/max.
 func (s Spread) String() string { return fmt.Sprintf("%.2f/%.2f/%.2f", s.Min, s.Median, s.Max) }
 
-// Result is what one target did. Ratios are to the first target.
+// Result is what one target did.
 type Result struct {
 	Name     string
-	CPU      Spread        // CPU time per request
-	Rate     Spread        // requests per second
 	PerReq   time.Duration // CPU time per request, median; only ratios are quotable
 	Requests int
 	Bad      int    // answers with another status, and broken connections; must be 0
 	FirstBad string // what the first of them was
+	blocks   []sample
 }
 
-// Report is a comparison's outcome; the first result is the base.
-type Report struct{ Results []Result }
+// Over returns the CPU time per request and the requests per second, block by block as multiples of those of base,
+// which is of the same report.
+func (r Result) Over(base Result) (cpu, rate Spread) {
+	var cpus, rates []float64
+	for i, b := range r.blocks {
+		cpus = append(cpus, b.perRequest()/base.blocks[i].perRequest())
+		rates = append(rates, b.rate()/base.blocks[i].rate())
+	}
+	return NewSpread(cpus), NewSpread(rates)
+}
 
-// Compare runs the targets against each other. It takes about
+// Compare runs the targets against each other and returns the result of each. It takes about
 // Blocks * Passes * Slice for each.
-func Compare(ctx context.Context, targets []Target, o Options) (Report, error) {
+func Compare(ctx context.Context, targets []Target, o Options) ([]Result, error) {
 	if len(targets) < 2 {
-		return Report{}, errors.New("bench: a comparison needs two targets")
+		return nil, errors.New("bench: a comparison needs two targets")
 	}
 	o.defaults()
 	drivers := make([]*driver, len(targets))
@@ -87,7 +94,7 @@ func Compare(ctx context.Context, targets []Target, o Options) (Report, error) {
 	}
 	// One turn each that does not count: connections, caches, the first garbage.
 	if err := pass(ctx, drivers); err != nil {
-		return Report{}, err
+		return nil, err
 	}
 	order := slices.Clone(drivers)
 	for _, d := range drivers {
@@ -96,7 +103,7 @@ func Compare(ctx context.Context, targets []Target, o Options) (Report, error) {
 	for range o.Blocks {
 		for range o.Passes {
 			if err := pass(ctx, order); err != nil {
-				return Report{}, err
+				return nil, err
 			}
 			slices.Reverse(order) // the next pass goes back: C B A
 		}
@@ -131,23 +138,19 @@ type sample struct {
 func (s sample) perRequest() float64 { return float64(s.cpu) / float64(max(s.requests, 1)) }
 func (s sample) rate() float64       { return float64(s.requests) / max(s.wall.Seconds(), 1e-9) }
 
-func sum(drivers []*driver) Report {
-	base := drivers[0]
-	var r Report
+func sum(drivers []*driver) []Result {
+	var results []Result
 	for _, d := range drivers {
-		res := Result{Name: d.target.Name, Bad: d.bad, FirstBad: d.firstBad}
-		var cpu, rate, per []float64
-		for i, b := range d.blocks {
+		res := Result{Name: d.target.Name, Bad: d.bad, FirstBad: d.firstBad, blocks: d.blocks}
+		var per []float64
+		for _, b := range d.blocks {
 			res.Requests += b.requests
 			per = append(per, b.perRequest())
-			cpu = append(cpu, b.perRequest()/base.blocks[i].perRequest())
-			rate = append(rate, b.rate()/base.blocks[i].rate())
 		}
-		res.CPU, res.Rate = NewSpread(cpu), NewSpread(rate)
 		res.PerReq = time.Duration(NewSpread(per).Median)
-		r.Results = append(r.Results, res)
+		results = append(results, res)
 	}
-	return r
+	return results
 }
 
 // NewSpread sorts what blocks gave.

@@ -39,18 +39,18 @@ func TestCompareChargesWhatWasUsed(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i, want := range []float64{1, 1.5, 1} {
-		got := r.Results[i]
-		if got.CPU != (Spread{want, want, want}) {
-			t.Errorf("%s: CPU ratio %v, want %v", got.Name, got.CPU, want)
+		got := r[i]
+		if cpu, _ := got.Over(r[0]); cpu != (Spread{want, want, want}) {
+			t.Errorf("%s: CPU ratio %v, want %v", got.Name, cpu, want)
 		}
 		if got.Requests == 0 {
 			t.Errorf("%s: no requests", got.Name)
 		}
 	}
-	if r.Results[0].Bad != 0 || r.Results[1].Bad != 0 {
-		t.Errorf("good answers counted as bad: %+v", r.Results)
+	if r[0].Bad != 0 || r[1].Bad != 0 {
+		t.Errorf("good answers counted as bad: %+v", r)
 	}
-	if w := r.Results[2]; w.Bad < w.Requests || w.FirstBad != "status 403, want 200" {
+	if w := r[2]; w.Bad < w.Requests || w.FirstBad != "status 403, want 200" {
 		t.Errorf("wrong answers: %d of %d counted as bad, first %q", w.Bad, w.Requests, w.FirstBad)
 	}
 }

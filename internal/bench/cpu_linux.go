@@ -20,6 +20,15 @@ func ProcessCPU(pid int) (time.Duration, error) {
 	return time.Duration(ts.Nano()), nil
 }
 
+// ThreadCPU is the CPU time that the calling thread has used. The caller has locked its goroutine to it.
+func ThreadCPU() (time.Duration, error) {
+	var ts unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &ts); err != nil {
+		return 0, os.NewSyscallError("clock_gettime", err)
+	}
+	return time.Duration(ts.Nano()), nil
+}
+
 // onCore calls start on a thread that is bound to a core, which a process
 // started there inherits.
 func onCore(core int, start func() error) error {

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -20,6 +21,7 @@ type Process struct {
 	env   []string
 	cmd   *exec.Cmd
 	stdin io.Closer
+	said  bytes.Buffer // what another program wrote to standard error
 }
 
 // Start runs this program again with env added to its environment, on the given core, and waits until it prints
@@ -55,11 +57,11 @@ func Start(ctx context.Context, core int, env ...string) (*Process, error) {
 // StartProgram runs another program than this one, on the given core as [Start], and waits until it listens on addr.
 func StartProgram(ctx context.Context, core int, addr string, command ...string) (*Process, error) {
 	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
-	cmd.Stderr = os.Stderr
+	p := &Process{Addr: addr, env: command[:1], cmd: cmd}
+	cmd.Stderr = &p.said
 	if err := onCore(core, cmd.Start); err != nil {
 		return nil, err
 	}
-	p := &Process{Addr: addr, env: command[:1], cmd: cmd}
 	for range 2000 {
 		conn, err := net.Dial("tcp", addr)
 		if err == nil {
@@ -82,7 +84,7 @@ func (p *Process) Stop() error {
 		_ = p.cmd.Process.Signal(os.Interrupt)
 	}
 	if err := p.cmd.Wait(); err != nil {
-		return fmt.Errorf("bench: the server %v ended badly: %w", p.env, err)
+		return fmt.Errorf("bench: the server %v ended badly: %w\n%s", p.env, err, p.said.String())
 	}
 	return nil
 }

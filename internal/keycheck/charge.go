@@ -5,34 +5,26 @@ import (
 	"time"
 
 	"userkeys"
-
 	"userkeys/internal/limit"
 	"userkeys/site"
 )
 
-// chargeKey charges one request to the windows of the key and, unless the site has no such limit, to the windows that
+// charge charges one request to the windows of the key and, unless the site has no such limit, to the windows that
 // all keys of its owner share: to both or to neither. So having many keys, or making new ones, does not get around
-// the limits.
+// the limits. byUser reports that the windows of the owner refuse it.
 //
 // The windows of owners are in memory only. After a restart they begin anew, while the day of each single key was
 // saved and continues.
-func (ck *Checker) chargeKey(rec *record, p *policy, now time.Time) error {
+func (ck *Checker) charge(f *found, p *policy) (d limit.Decision, byUser bool) {
 	if p.userLimits == (limit.Limits{}) {
-		if d := ck.limiter.Take(rec.keyID, now, p.limits); !d.OK {
-			return keyWindows.exceeded(d, p.limits)
-		}
-		return nil
+		return f.Take(f.account, &f.at, p.limits), false
 	}
-	d, byUser := limit.TakeBoth(
-		limit.Account{Memory: ck.limiter, ID: rec.keyID, Limits: p.limits},
-		limit.Account{Memory: ck.users, ID: rec.userID, Limits: p.userLimits}, now)
-	switch {
-	case d.OK:
-		return nil
-	case byUser:
-		return userWindows.exceeded(d, p.userLimits)
+	user := limit.Other{Memory: ck.users, ID: f.Data.userID, Limits: p.userLimits, Number: f.Data.user}
+	d, byUser = f.TakeBoth(f.account, &f.at, p.limits, &user)
+	if user.Number != f.Data.user {
+		f.Data.user = user.Number
 	}
-	return keyWindows.exceeded(d, p.limits)
+	return d, byUser
 }
 
 // userLimits returns the limits of all keys of a user together, or zero limits if there are none. If only one of the

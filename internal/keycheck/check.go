@@ -2,11 +2,12 @@ package keycheck
 
 import (
 	"context"
+	"slices"
 	"time"
 
-	"userkeys/site"
-
 	"userkeys"
+	"userkeys/internal/limit"
+	"userkeys/site"
 )
 
 // Check charges and decides one request with a key, in the order of Discourse (W7.2). A key that is unknown, revoked
@@ -22,29 +23,62 @@ func (ck *Checker) Check(ctx context.Context, c site.Call) (userkeys.Access, err
 	}
 	h := key.Hash()
 	now := ck.now()
-	rec, place, err := ck.find(ctx, &h, now)
+	f, err := ck.find(ctx, &h, now)
 	if err != nil {
 		return userkeys.Access{}, err
 	}
 	p := ck.policy.Load()
 	// The charge is made whether or not the caller still waits for the answer.
-	if err := ck.chargeKey(&rec, p, now); err != nil {
-		return userkeys.Access{}, err
-	}
-	if !c.ManagesItself && !rec.standing.covers(c.Method, c.Path) {
+	why, d := ck.decide(&f, p, c, now)
+	acc := f.access(&f.Data, &h)
+	f.Unlock()
+	switch why {
+	case keyLimit:
+		return userkeys.Access{}, keyWindows.exceeded(d, p.limits)
+	case userLimit:
+		return userkeys.Access{}, userWindows.exceeded(d, p.userLimits)
+	case noScope:
 		return userkeys.Access{}, ck.missingScope(p, c)
-	}
-	if !rec.mayAct() {
+	case suspended:
 		return userkeys.Access{}, userkeys.ErrInvalidKey
-	}
-	if rec.paused(now) {
+	case ownerGone:
 		return userkeys.Access{}, userkeys.ErrOwnerGone
 	}
-	ck.cache.used(&h, place, now)
 	if c.Present {
-		ck.seen.note(rec.userID, now)
+		ck.seen.note(acc.UserID, now)
 	}
-	return rec.access(), nil
+	return acc, nil
+}
+
+// refusal is why a live key is refused.
+type refusal int
+
+const (
+	granted refusal = iota
+	keyLimit
+	userLimit
+	noScope
+	suspended
+	ownerGone
+)
+
+// decide charges and decides one request with a live key, whose shard is locked.
+func (ck *Checker) decide(f *found, p *policy, c site.Call, now time.Time) (refusal, limit.Decision) {
+	d, byUser := ck.charge(f, p)
+	switch {
+	case byUser:
+		return userLimit, d
+	case !d.OK:
+		return keyLimit, d
+	case !c.ManagesItself && !f.standings.At(f.Data.standing).covers(c.Method, c.Path):
+		return noScope, d
+	case !f.Data.is(ownerMayAct):
+		return suspended, d
+	case f.Data.paused(now):
+		return ownerGone, d
+	}
+	f.used(f.account, f.number, now)
+	return granted, d
 }
 
 // Look returns what a key that is good now gives, and when it ends; the zero time: by itself never. It charges nothing
@@ -57,37 +91,42 @@ func (ck *Checker) Look(ctx context.Context, text string) (userkeys.Access, time
 		return none, time.Time{}, err
 	}
 	h, now := key.Hash(), ck.now()
-	rec, _, err := ck.find(ctx, &h, now)
-	switch {
-	case err != nil:
+	f, err := ck.find(ctx, &h, now)
+	if err != nil {
 		return none, time.Time{}, err
-	case !rec.mayAct():
-		return none, time.Time{}, userkeys.ErrInvalidKey
-	case rec.paused(now):
-		return none, time.Time{}, userkeys.ErrOwnerGone
-	case rec.ends == 0:
-		return rec.access(), time.Time{}, nil
 	}
-	return rec.access(), time.UnixMicro(rec.ends), nil
+	defer f.Unlock()
+	ends := f.Data.ends
+	if f.ends != 0 && (ends == 0 || f.ends < ends) {
+		ends = f.ends
+	}
+	switch {
+	case !f.Data.is(ownerMayAct):
+		return none, time.Time{}, userkeys.ErrInvalidKey
+	case f.Data.paused(now):
+		return none, time.Time{}, userkeys.ErrOwnerGone
+	case ends == 0:
+		return f.access(&f.Data, &h), time.Time{}, nil
+	}
+	return f.access(&f.Data, &h), time.UnixMicro(ends), nil
 }
 
 // Holds reports whether an access that was given before would still be given. It charges nothing. It is for streams
 // that go on after the check.
 func (ck *Checker) Holds(ctx context.Context, acc userkeys.Access) error {
 	now := ck.now()
-	rec, _, err := ck.find(ctx, &acc.KeyHash, now)
+	f, err := ck.find(ctx, &acc.KeyHash, now)
 	if err != nil {
 		return err
 	}
-	for _, n := range acc.Scopes {
-		if !rec.standing.Scopes.Has(n) {
-			return userkeys.ErrInvalidKey
-		}
-	}
-	if !rec.mayAct() {
+	defer f.Unlock()
+	scopes := f.standings.At(f.Data.standing).Scopes
+	switch {
+	case slices.ContainsFunc(acc.Scopes, func(n string) bool { return !scopes.Has(n) }):
 		return userkeys.ErrInvalidKey
-	}
-	if rec.paused(now) {
+	case !f.Data.is(ownerMayAct):
+		return userkeys.ErrInvalidKey
+	case f.Data.paused(now):
 		return userkeys.ErrOwnerGone
 	}
 	return nil

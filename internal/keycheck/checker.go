@@ -63,13 +63,13 @@ type Checker struct {
 	log        *slog.Logger
 
 	policy  atomic.Pointer[policy]
-	cache   *cache
-	limiter *limit.Memory // by key
-	users   *limit.Memory // by user; always asked after limiter
+	table   *table
+	users   *limit.Memory // by user; always locked after a shard of table
 	seen    presence
 	loads   chan struct{} // a place for each look-up under way
 	lease   lease
 	writing sync.Mutex // one flush of uses at a time
+	orphans []dueUse   // under writing: uses that could not be written, of keys that were forgotten
 }
 
 // New makes a checker and loads the settings.
@@ -84,10 +84,10 @@ func New(ctx context.Context, cfg Config) (*Checker, error) {
 	}
 	ck := &Checker{
 		store: cfg.Store, catalog: cfg.Catalog, pinned: cfg.Pinned, pauseAfter: cfg.PauseAfter, now: cfg.Now, log: cfg.Logger,
-		carriers: cfg.Carriers, profiles: cfg.Profiles, cache: newCache(cfg.MaxKeys),
-		limiter: limit.NewMemory(limit.MemoryConfig{MaxKeys: limitedKeys(cfg.MaxKeys)}),
-		users:   limit.NewMemory(limit.MemoryConfig{MaxKeys: limitedKeys(cfg.MaxKeys)}),
-		loads:   make(chan struct{}, maxLoads),
+		carriers: cfg.Carriers, profiles: cfg.Profiles, table: newTable(cfg.MaxKeys),
+		// Chance fills a shard of the users before the others.
+		users: limit.NewMemory(limit.MemoryConfig{MaxKeys: cfg.MaxKeys + cfg.MaxKeys/4 + 1024}),
+		loads: make(chan struct{}, maxLoads),
 	}
 	ck.lease.base, ck.lease.mark = ck.now(), neverRead
 	ck.store.OnChange(ck.obey)
@@ -96,10 +96,6 @@ func New(ctx context.Context, cfg Config) (*Checker, error) {
 	}
 	return ck, nil
 }
-
-// limitedKeys returns how many keys the limiter counts. These are more than the cache holds, because the limiter
-// refuses new keys rather than forget one whose minute has not ended.
-func limitedKeys(maxKeys int) int { return 2*maxKeys + 1024 }
 
 // Run reads the epoch and writes the gathered uses until ctx ends. Then it writes once more.
 func (ck *Checker) Run(ctx context.Context) error {
@@ -116,9 +112,9 @@ func (ck *Checker) Run(ctx context.Context) error {
 }
 
 // Statistics counts what a [Checker] holds in memory, for tests and operators.
-type Statistics struct{ CachedKeys, LimitedKeys, LimitedUsers int }
+type Statistics struct{ Keys, Users int }
 
 // Statistics returns how much is held in memory.
 func (ck *Checker) Statistics() Statistics {
-	return Statistics{CachedKeys: ck.cache.len(), LimitedKeys: ck.limiter.Len(), LimitedUsers: ck.users.Len()}
+	return Statistics{Keys: ck.table.len(), Users: ck.users.Len()}
 }

@@ -78,7 +78,7 @@ func (ck *Checker) obey(c site.Changes) {
 		ck.lease.end()
 	}
 	for _, h := range c.Hashes {
-		ck.cache.forget(h)
+		ck.table.forget(h)
 	}
 }
 
@@ -124,10 +124,10 @@ func (ck *Checker) renewLocked(ctx context.Context) error {
 		return Unavailable(err)
 	}
 	if ch.All {
-		ck.cache.forgetAll()
+		ck.table.forgetAll()
 	}
 	for _, h := range ch.Hashes {
-		ck.cache.forget(h)
+		ck.table.forget(h)
 	}
 	ck.lease.mark = ch.Mark
 	ck.lease.extend(ck.lease.since(began)+int64(leaseLength), ends)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"userkeys"
+	"userkeys/internal/limit"
 	"userkeys/site"
 )
 
@@ -19,129 +20,197 @@ const (
 
 // flight is one look-up in the database, which any number of requests wait for.
 type flight struct {
-	hash       userkeys.KeyHash
-	generation uint64 // of its shard when it began
-	done       chan struct{}
-	rec        record
-	err        error // ErrInvalidKey, or Unavailable
+	hash userkeys.KeyHash
+	// canceled means that the key may have changed since the look-up began, so that what it found is not kept.
+	canceled bool // under the lock of the shard
+	done     chan struct{}
+	err      error // ErrInvalidKey, RateLimited or Unavailable; nil: look in the table again
 }
 
-// find returns the record of a live key: from memory while the lease is fresh, otherwise after it has read the epoch.
+// found is a live key in the table. Its shard is locked.
+type found struct {
+	*shard
+	*account
+	number uint32
+	at     limit.Moment
+	ends   int64 // unix microseconds, of the key before a renewal; 0: with the record
+}
+
+// mostLooks is how often a key is looked for that is forgotten as soon as it was loaded.
+const mostLooks = 8
+
+// find finds a live key: in memory while the lease is fresh, otherwise after it has read the epoch. The caller unlocks
+// the shard.
 //
-// Errors: [userkeys.ErrInvalidKey] for a key that is not good, [userkeys.Unavailable] if that cannot be decided now.
-func (ck *Checker) find(ctx context.Context, h *userkeys.KeyHash, now time.Time) (record, uint32, error) {
+// Errors: [userkeys.ErrInvalidKey] for a key that is not good, [userkeys.RateLimited] if there is no room for it,
+// [userkeys.Unavailable] if that cannot be decided now.
+func (ck *Checker) find(ctx context.Context, h *userkeys.KeyHash, now time.Time) (found, error) {
 	if !ck.lease.fresh(now) {
 		if err := ck.Ready(ctx); err != nil {
-			return record{}, 0, err
+			return found{}, err
 		}
 	}
-	rec, place, found := ck.cache.get(h, now)
-	switch found {
-	case refused:
-		return record{}, 0, userkeys.ErrInvalidKey
-	case absent:
-		var err error
-		if rec, err = ck.load(ctx, *h); err != nil {
-			return record{}, 0, err
+	hash, ends := *h, int64(0)
+	for range mostLooks {
+		p := placeOf(&hash)
+		s := ck.table.shard(&p)
+		s.Lock()
+		at := s.Begin(now)
+		if a, number := s.find(&p); a != nil && a.Data.is(fresh) {
+			if a.Data.expired(now) || over(ends, now) {
+				s.Unlock()
+				return found{}, userkeys.ErrInvalidKey
+			}
+			return found{s, a, number, at, ends}, nil
+		}
+		renewed := s.aliases[p]
+		bad := s.unknown.Has(&hash, now)
+		s.Unlock()
+		switch {
+		case renewed.fresh && hash == *h:
+			hash, ends = renewed.to, renewed.ends
+		case renewed.fresh || bad && hash != *h: // what the old hash stood for was renewed again, or is gone
+			ck.table.forget(*h)
+			hash, ends = *h, 0
+		case bad:
+			return found{}, userkeys.ErrInvalidKey
+		default:
+			if err := ck.load(ctx, hash); err != nil {
+				return found{}, err
+			}
 		}
 	}
-	if rec.expired(now) {
-		return record{}, 0, userkeys.ErrInvalidKey
-	}
-	return rec, place, nil
+	return found{}, Unavailable(errors.New("the key was forgotten again and again"))
 }
 
 // load looks h up in the database, once for all requests that ask at the same time.
-func (ck *Checker) load(ctx context.Context, h userkeys.KeyHash) (record, error) {
-	s := ck.cache.shard(&h)
-	s.mu.Lock()
+func (ck *Checker) load(ctx context.Context, h userkeys.KeyHash) error {
+	p := placeOf(&h)
+	s := ck.table.shard(&p)
+	s.Lock()
 	f, joined := s.flights[h]
 	if !joined {
-		f = &flight{hash: h, generation: s.generation, done: make(chan struct{})}
+		f = &flight{hash: h, done: make(chan struct{})}
 		s.flights[h] = f
 	}
-	s.mu.Unlock()
+	s.Unlock()
 	if !joined {
 		// One request loads for all that wait: its own end must not end theirs.
-		go ck.fly(context.WithoutCancel(ctx), s, f)
+		go ck.fly(context.WithoutCancel(ctx), f)
 	}
 	select {
 	case <-f.done:
-		return f.rec, f.err
+		return f.err
 	case <-ctx.Done():
-		return record{}, Unavailable(ctx.Err())
+		return Unavailable(ctx.Err())
 	}
 }
 
-// fly does the look-up of f, and stores the result in s.
-func (ck *Checker) fly(ctx context.Context, s *shard, f *flight) {
+// fly does the look-up of f, and stores the result.
+func (ck *Checker) fly(ctx context.Context, f *flight) {
 	ctx, cancel := context.WithTimeout(ctx, loadTimeout)
 	defer cancel()
-	f.rec, f.err = ck.read(ctx, f.hash)
-	s.mu.Lock()
+	defer close(f.done)
+	l, renewed, err := ck.read(ctx, f.hash)
+	if err == nil && renewed == nil {
+		wait, err := ck.table.keep(f, &l, ck.now())
+		if err != nil {
+			// Garbage counts as a day used up: the safe side, but somebody should know.
+			ck.log.Warn("a saved day count is not readable", "key", l.keyID, "err", err)
+		}
+		if wait > 0 {
+			f.err = keyWindows.exceeded(limit.NoRoom(wait), ck.policy.Load().limits)
+		}
+		return
+	}
+	p := placeOf(&f.hash)
+	s := ck.table.shard(&p)
+	s.Lock()
+	defer s.Unlock()
+	switch landed := s.landed(f); {
+	case errors.Is(err, userkeys.Unavailable):
+		f.err = err
+	case !landed: // what was found may no longer be so
+	case renewed != nil:
+		s.rename(p, *renewed)
+	default:
+		s.unknown.Add(f.hash, ck.now())
+		f.err = err
+	}
+}
+
+// landed takes f off the look-ups under way, and reports whether its result may be kept.
+func (s *shard) landed(f *flight) bool {
 	if s.flights[f.hash] == f {
 		delete(s.flights, f.hash)
 	}
-	if s.generation == f.generation { // nothing was forgotten since the look-up began
-		switch {
-		case f.err == nil:
-			s.keep(f.rec)
-		case errors.Is(f.err, userkeys.InvalidAccess):
-			s.refuse(f.hash, ck.now())
-		}
-	}
-	s.mu.Unlock()
-	close(f.done)
+	return !f.canceled
 }
 
-// read reads the key with hash h from the database. If the store panics, the requests that wait fail, as a handler
-// would.
-func (ck *Checker) read(ctx context.Context, h userkeys.KeyHash) (rec record, err error) {
-	defer func() {
-		if cause := recover(); cause != nil {
-			err = Unavailable(fmt.Errorf("panic: %v\n%s", cause, debug.Stack()))
+// cancel prevents the result of a look-up under way from being kept.
+func (s *shard) cancel(h userkeys.KeyHash) {
+	if f, ok := s.flights[h]; ok {
+		f.canceled = true
+		delete(s.flights, h)
+	}
+}
+
+// mostAliases bounds the aliases of a shard. Above that all are forgotten.
+const mostAliases = 1 << 12
+
+func (s *shard) rename(p place, to alias) {
+	if len(s.aliases) >= mostAliases {
+		clear(s.aliases)
+	}
+	if before, ok := s.aliases[p]; ok {
+		if to.was = before.was; before.to != to.to {
+			to.was = before.to
 		}
-	}()
+	}
+	s.aliases[p] = to
+}
+
+// read reads the key with hash h from the database. If that is the hash which a key had before it was renewed, it
+// returns the hash that the key has now.
+func (ck *Checker) read(ctx context.Context, h userkeys.KeyHash) (loaded, *alias, error) {
 	select {
 	case ck.loads <- struct{}{}:
 		defer func() { <-ck.loads }()
 	case <-ctx.Done():
-		return record{}, Unavailable(ctx.Err())
+		return loaded{}, nil, Unavailable(ctx.Err())
 	}
 	p := ck.policy.Load()
-	k, err := ck.store.KeyByHash(ctx, h)
+	k, err := ck.storedKey(ctx, h)
 	now := ck.now()
 	switch {
 	case errors.Is(err, userkeys.NotFound):
-		return record{}, userkeys.ErrInvalidKey
+		return loaded{}, nil, userkeys.ErrInvalidKey
 	case err != nil:
-		return record{}, Unavailable(err)
+		return loaded{}, nil, Unavailable(err)
 	case !k.Live(now):
-		return record{}, userkeys.ErrInvalidKey
-	case k.Hash != h && k.OldHash == h && now.Before(k.OldUntil): // the key before a renewal has an end of its own
-		k.Hash = h
-		if k.ExpiresAt.IsZero() || k.OldUntil.Before(k.ExpiresAt) {
-			k.ExpiresAt = k.OldUntil
-		}
+		return loaded{}, nil, userkeys.ErrInvalidKey
+	case k.Hash != h && k.OldHash == h && now.Before(k.OldUntil): // it has an end of its own
+		return loaded{}, &alias{to: k.Hash, ends: k.OldUntil.UnixMicro(), fresh: true}, nil
 	case k.Hash != h:
-		return record{}, userkeys.ErrInvalidKey
+		return loaded{}, nil, userkeys.ErrInvalidKey
 	}
-	if !ck.limiter.Known(k.ID) {
-		// Garbage counts as a day used up: the safe side, but somebody should know.
-		if err := ck.limiter.Restore(k.ID, k.Day, now); err != nil {
-			ck.log.Warn("a saved day count is not readable", "key", k.ID, "err", err)
-		}
-	}
-	return ck.record(p, k), nil
+	return ck.loaded(p, k), nil, nil
 }
 
-func (ck *Checker) record(p *policy, k site.StoredKey) record {
-	r := record{
-		hash: k.Hash, keyID: k.ID, userID: k.UserID, text: k.Owner.Username + k.ClientID + k.Owner.ExternalID,
-		nameLen: uint16(len(k.Owner.Username)), idLen: uint16(len(k.ClientID)), standing: p.standing(ck.catalog, k),
-	}
+// storedKey asks the store. A panic of the store is an error, so that the requests that wait fail, as a handler would.
+func (ck *Checker) storedKey(ctx context.Context, h userkeys.KeyHash) (k site.StoredKey, err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			err = fmt.Errorf("panic: %v\n%s", cause, debug.Stack())
+		}
+	}()
+	return ck.store.KeyByHash(ctx, h)
+}
+
+func (ck *Checker) loaded(p *policy, k site.StoredKey) loaded {
+	r := record{place: placeOf(&k.Hash), keyID: k.ID, userID: k.UserID}
 	if k.Owner.MayAct() {
-		r.owner |= ownerMayAct
+		r.state |= ownerMayAct
 	}
 	if !k.ExpiresAt.IsZero() {
 		r.ends = k.ExpiresAt.UnixMicro()
@@ -149,7 +218,9 @@ func (ck *Checker) record(p *policy, k site.StoredKey) record {
 	pause := k.Owner.Pauses(ck.pauseAfter)
 	if !pause.IsZero() && (r.ends == 0 || pause.UnixMicro() < r.ends) {
 		r.ends = pause.UnixMicro()
-		r.owner |= ownerPauses
+		r.state |= ownerPauses
 	}
-	return r
+	return loaded{
+		r, k.Owner.Username, k.ClientID, k.Owner.ExternalID, p.standing(ck.catalog, k), k.OldHash, k.Day,
+	}
 }

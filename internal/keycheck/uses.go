@@ -27,77 +27,95 @@ func (ck *Checker) Flush(ctx context.Context) error {
 	return errors.Join(ck.flush(ctx, ck.now().Add(time.Hour)), ck.writeSeen(ctx, true))
 }
 
+// dueUse is a use that is to be written, and where it comes from.
+type dueUse struct {
+	site.KeyUse
+	shard  *shard
+	number uint32
+}
+
 // flush writes the uses of keys that were last written before the given time.
 func (ck *Checker) flush(ctx context.Context, before time.Time) error {
 	ck.writing.Lock()
 	defer ck.writing.Unlock()
 	now := ck.now()
-	var batch []site.KeyUse
-	for i := range ck.cache.shards {
-		batch = ck.cache.shards[i].takeUses(batch, now, before)
-		for len(batch) >= flushBatch {
-			if err := ck.write(ctx, batch[:flushBatch], now); err != nil {
-				ck.cache.putBack(batch)
+	due := ck.orphans
+	ck.orphans = nil
+	for i := range ck.table {
+		due = ck.table[i].takeUses(due, now, before)
+		for len(due) >= flushBatch || i == shardCount-1 && len(due) > 0 {
+			n := min(len(due), flushBatch)
+			if err := ck.write(ctx, due[:n]); err != nil {
+				ck.putBack(due)
 				return err
 			}
-			batch = batch[flushBatch:]
+			due = due[n:]
 		}
-	}
-	if err := ck.write(ctx, batch, now); err != nil {
-		ck.cache.putBack(batch)
-		return err
 	}
 	return nil
 }
 
-func (ck *Checker) write(ctx context.Context, uses []site.KeyUse, now time.Time) error {
-	if len(uses) == 0 {
-		return nil
-	}
-	for i := range uses {
-		uses[i].Day = ck.limiter.Day(uses[i].KeyID, now)
+func (ck *Checker) write(ctx context.Context, due []dueUse) error {
+	uses := make([]site.KeyUse, len(due))
+	for i := range due {
+		uses[i] = due[i].KeyUse
 	}
 	return ck.store.RecordUses(ctx, uses)
 }
 
 // takeUses appends the uses of s that are due to uses, and marks them as written.
-func (s *shard) takeUses(uses []site.KeyUse, now, before time.Time) []site.KeyUse {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for keyID, lastUsed := range s.pending {
-		uses = append(uses, use(keyID, lastUsed))
+func (s *shard) takeUses(due []dueUse, now, before time.Time) []dueUse {
+	s.Lock()
+	defer s.Unlock()
+	if len(s.dirty) == 0 {
+		return due
 	}
-	s.pending = nil
+	at := s.Begin(now)
+	var days []byte
 	later := s.dirty[:0]
 	for _, i := range s.dirty {
-		sl := s.at(i)
+		a := s.At(i)
 		switch {
-		case !sl.taken || sl.lastUsed <= sl.written:
-			sl.dirty = false
-		case sl.written > before.UnixMicro():
+		case a == nil || !a.Data.is(dirty): // it was moved to another account
+		case int64(a.Data.written) > before.Unix():
 			later = append(later, i)
 		default:
-			uses = append(uses, use(sl.keyID, sl.lastUsed))
-			sl.dirty, sl.written = false, max(sl.lastUsed, now.UnixMicro())
+			from := len(days)
+			days = s.Day(days, a, &at)
+			a.Data.state &^= dirty
+			a.Keep(false)
+			a.Data.written = uint32(max(a.Data.lastUsed/1e6, now.Unix()))
+			due = append(due, dueUse{use(a, days[from:len(days):len(days)]), s, i})
 		}
 	}
 	s.dirty = later
-	return uses
+	return due
 }
 
 // putBack keeps uses that could not be written, so that they are written the next time.
-func (c *cache) putBack(uses []site.KeyUse) {
-	if len(uses) == 0 {
-		return
-	}
-	s := &c.shards[0]
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, u := range uses {
-		s.postpone(u.KeyID, u.LastUsedAt.UnixMicro())
+func (ck *Checker) putBack(due []dueUse) {
+	for _, u := range due {
+		if u.shard == nil || !u.shard.soilAgain(&u) {
+			ck.orphans = append(ck.orphans, dueUse{KeyUse: u.KeyUse})
+		}
 	}
 }
 
-func use(keyID, lastUsed int64) site.KeyUse {
-	return site.KeyUse{KeyID: keyID, LastUsedAt: time.UnixMicro(lastUsed).UTC()}
+// soilAgain reports false if the key was forgotten meanwhile.
+func (s *shard) soilAgain(u *dueUse) bool {
+	s.Lock()
+	defer s.Unlock()
+	a := s.At(u.number)
+	if a == nil || a.Data.keyID != u.KeyID {
+		return false
+	}
+	a.Data.written = 0
+	if !a.Data.is(dirty) {
+		s.soil(a, u.number)
+	}
+	return true
+}
+
+func use(a *account, day []byte) site.KeyUse {
+	return site.KeyUse{KeyID: a.Data.keyID, LastUsedAt: time.UnixMicro(a.Data.lastUsed).UTC(), Day: day}
 }

@@ -151,18 +151,6 @@ func BenchmarkTakeRandomKey(b *testing.B) {
 	}
 }
 
-// A check asks whether the key is known before it takes.
-func BenchmarkKnownAndTake(b *testing.B) {
-	m := newMemory(0)
-	now := epoch
-	b.ReportAllocs()
-	for b.Loop() {
-		now = now.Add(3 * time.Second)
-		m.Known(1)
-		m.Take(1, now, limit.Limits{Minute: 20, Day: limit.MaxDay})
-	}
-}
-
 func BenchmarkTakeParallel(b *testing.B) {
 	m := newMemory(0)
 	b.ReportAllocs()
@@ -195,7 +183,7 @@ func BenchmarkMemoryPerKey(b *testing.B) {
 }
 
 func BenchmarkDaySnapshot(b *testing.B) {
-	m := newMemory(0)
+	m := newShard(0)
 	for i := range 101 {
 		m.Take(1, epoch.Add(time.Duration(i)*dayStep), usual)
 	}

@@ -17,7 +17,7 @@ func TestTakeBothAgreesWithTwoLogs(t *testing.T) {
 	t.Parallel()
 	r := rand.New(rand.NewPCG(3, 4))
 	for range 200 {
-		keys, users := newMemory(0), newMemory(0)
+		keys, users := newShard(0), newMemory(0)
 		kl := limit.Limits{Minute: r.IntN(6) + 1, Day: 1000}
 		ul := limit.Limits{Minute: r.IntN(12) + 1, Day: 1000}
 		key := map[int64]*trimmed{}
@@ -35,7 +35,7 @@ func TestTakeBothAgreesWithTwoLogs(t *testing.T) {
 			}
 			key[k].minute, user[u].minute = trim(key[k].minute, now.UnixNano()-60e9), trim(user[u].minute, now.UnixNano()-60e9)
 			want := len(key[k].minute) < kl.Minute && len(user[u].minute) < ul.Minute
-			d, second := limit.TakeBoth(limit.Account{Memory: keys, ID: k, Limits: kl}, limit.Account{Memory: users, ID: u, Limits: ul}, now)
+			d, second := takeBoth(keys, k, kl, &limit.Other{Memory: users, ID: u, Limits: ul}, now)
 			if d.OK != want {
 				t.Fatalf("%+v, want %v: key %d of %d, user %d of %d", d, want, len(key[k].minute), kl.Minute, len(user[u].minute), ul.Minute)
 			}
@@ -57,6 +57,14 @@ func TestTakeBothAgreesWithTwoLogs(t *testing.T) {
 	}
 }
 
+func takeBoth(keys *shard, key int64, l limit.Limits, o *limit.Other, now time.Time) (limit.Decision, bool) {
+	keys.Lock()
+	defer keys.Unlock()
+	at := keys.Begin(now)
+	a, _ := keys.findOrAdd(key, &at)
+	return keys.TakeBoth(a, &at, l, o)
+}
+
 func waitOf(log []int64, most int, now time.Time) time.Duration {
 	if len(log) < most {
 		return 0
@@ -66,9 +74,9 @@ func waitOf(log []int64, most int, now time.Time) time.Duration {
 
 func TestTakeBothChargesNeitherIfOneRefuses(t *testing.T) {
 	t.Parallel()
-	keys, users := newMemory(0), newMemory(0)
+	keys, users := newShard(0), newMemory(0)
 	take := func(k int64, kl, ul limit.Limits) (limit.Decision, bool) {
-		return limit.TakeBoth(limit.Account{Memory: keys, ID: k, Limits: kl}, limit.Account{Memory: users, ID: 1, Limits: ul}, epoch)
+		return takeBoth(keys, k, kl, &limit.Other{Memory: users, ID: 1, Limits: ul}, epoch)
 	}
 	three := limit.Limits{Minute: 3, Day: 100}
 	for range 3 {
@@ -111,16 +119,15 @@ func TestTakeBothChargesNeitherIfOneRefuses(t *testing.T) {
 // Ten keys of one user at once: exactly the user's limit passes.
 func TestRL7ManyKeysOfAUserAtOnce(t *testing.T) {
 	t.Parallel()
-	keys, users := newMemory(0), newMemory(0)
+	keys, users := newShard(0), newMemory(0)
 	var passed atomic.Int64
 	var wg sync.WaitGroup
 	for k := range int64(10) {
 		for range 4 {
 			wg.Go(func() {
 				for range 20 {
-					d, _ := limit.TakeBoth(
-						limit.Account{Memory: keys, ID: k + 1, Limits: usual},
-						limit.Account{Memory: users, ID: 1, Limits: limit.Limits{Minute: 120, Day: 1000}}, epoch)
+					d, _ := takeBoth(keys, k+1, usual,
+						&limit.Other{Memory: users, ID: 1, Limits: limit.Limits{Minute: 120, Day: 1000}}, epoch)
 					if d.OK {
 						passed.Add(1)
 					}
@@ -135,14 +142,13 @@ func TestRL7ManyKeysOfAUserAtOnce(t *testing.T) {
 }
 
 func BenchmarkTakeBoth(b *testing.B) {
-	keys, users := newMemory(0), newMemory(0)
+	keys, users := newShard(0), newMemory(0)
 	now := epoch
+	other := limit.Other{Memory: users, ID: 1, Limits: usual}
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
 		now = now.Add(30 * time.Second)
-		if d, _ := limit.TakeBoth(
-			limit.Account{Memory: keys, ID: 1, Limits: usual},
-			limit.Account{Memory: users, ID: 1, Limits: usual}, now); !d.OK && i < 2000 {
+		if d, _ := takeBoth(keys, 1, usual, &other, now); !d.OK && i < 2000 {
 			b.Fatal(d)
 		}
 	}

@@ -9,7 +9,7 @@ import (
 )
 
 // fill makes keys 1..n, a second apart.
-func fill(m *limit.Memory, n int, from time.Time) time.Time {
+func fill(m taker, n int, from time.Time) time.Time {
 	for i := range n {
 		from = from.Add(time.Second)
 		m.Take(int64(i+1), from, usual)
@@ -19,8 +19,8 @@ func fill(m *limit.Memory, n int, from time.Time) time.Time {
 
 func TestFullMemoryForgetsTheLongestIdle(t *testing.T) {
 	t.Parallel()
-	m := newMemory(100)
-	now := fill(m, 100, epoch)
+	m := newShard(30)
+	now := fill(m, 30, epoch)
 	m.Take(1, now, usual) // key 1 is no longer the oldest
 	now = now.Add(time.Hour)
 	for i := range 5 {
@@ -28,10 +28,10 @@ func TestFullMemoryForgetsTheLongestIdle(t *testing.T) {
 			t.Fatalf("newcomer %d is refused", i)
 		}
 	}
-	if n := m.Len(); n != 100 {
-		t.Errorf("%d keys, want 100", n)
+	if n := m.Len(); n != 30 {
+		t.Errorf("%d keys, want 30", n)
 	}
-	for id := int64(1); id <= 100; id++ {
+	for id := int64(1); id <= 30; id++ {
 		gone := m.Day(id, now) == nil
 		if want := id >= 2 && id <= 6; gone != want {
 			t.Errorf("key %d gone: %v, want %v", id, gone, want)
@@ -41,7 +41,7 @@ func TestFullMemoryForgetsTheLongestIdle(t *testing.T) {
 
 func TestFullMemoryNeverForgetsALiveMinute(t *testing.T) {
 	t.Parallel()
-	m := newMemory(20)
+	m := newShard(20)
 	now := fill(m, 20, epoch)
 	d := m.Take(1000, now, usual)
 	if d.OK || d.Window != limit.Minute || d.RetryAfter != 41*time.Second {
@@ -64,7 +64,7 @@ func TestFullMemoryNeverForgetsALiveMinute(t *testing.T) {
 // Without any call in between, the oldest are still among the hot ones.
 func TestFullMemoryForgetsBeforeItTidied(t *testing.T) {
 	t.Parallel()
-	m := newMemory(1)
+	m := newShard(1)
 	m.Take(1, epoch, usual)
 	later := epoch.Add(time.Hour)
 	if err := m.Restore(2, nil, later); err != nil || !m.Known(2) || m.Known(1) || m.Len() != 1 {
@@ -120,11 +120,13 @@ func TestExpiredKeysAreForgottenAsOthersCome(t *testing.T) {
 
 func TestRestoredKeyWithoutRequestsIsForgotten(t *testing.T) {
 	t.Parallel()
-	m := newMemory(64)
+	m := newShard(64)
 	if err := m.Restore(1, nil, epoch); err != nil {
 		t.Fatal(err)
 	}
-	m.Take(2, epoch.Add(time.Minute), usual)
+	for range 10 {
+		m.Take(2, epoch.Add(time.Minute), usual)
+	}
 	if m.Known(1) || m.Len() != 1 {
 		t.Errorf("known: %v, %d keys", m.Known(1), m.Len())
 	}
@@ -205,7 +207,6 @@ func TestTakeDoesNotAllocate(t *testing.T) {
 	now := epoch
 	take := func() {
 		takeMany(m, 1, 2, now, usual) // 4 a minute: the day refuses half of them
-		m.Known(1)
 		now = now.Add(30 * time.Second)
 	}
 	hours := func() {

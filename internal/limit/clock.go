@@ -5,23 +5,23 @@ import (
 	"time"
 )
 
-// All arithmetic is in whole microseconds since 1970.
+// All arithmetic is in whole milliseconds since 1970.
 const (
-	minuteLen int64 = 60e6
-	stepLen   int64 = 864e6 // a hundredth of a day
+	minuteLen int64 = 60_000
+	stepLen   int64 = 864_000 // a hundredth of a day
 	daySteps        = 100
 
 	// forgiven is how far behind the latest time seen a caller may be before the
 	// clock is taken to have been set back: requests wait for locks and loads
 	// between reading the clock and being charged.
-	forgiven int64 = 10e6
+	forgiven int64 = 10_000
 
 	latest = (math.MaxUint32 - 2*daySteps) * stepLen // steps fit 32 bits: about the year 119000
 )
 
-// moment is the time of a caller as the windows see it. A request gets the time rounded up as its stamp, and windows
+// Moment is the time of a caller as the windows see it. A request gets the time rounded up as its stamp, and windows
 // end by the time rounded down, so that rounding never shortens a window.
-type moment struct {
+type Moment struct {
 	now   int64         // the caller's time, rounded down
 	part  time.Duration // what rounding took off
 	floor int64         // windows end by this
@@ -30,26 +30,32 @@ type moment struct {
 }
 
 // momentOf returns t as a moment.
-func momentOf(t time.Time) moment {
-	now := min(max(t.UnixMicro(), 0), latest)
-	part := t.Nanosecond() % 1000
-	stamp := now
-	if part > 0 {
-		stamp++
+func momentOf(t time.Time) Moment {
+	now := min(max(t.UnixMilli(), 0), latest)
+	part := time.Duration(t.Nanosecond()) % time.Millisecond
+	m := Moment{now: now, part: part}
+	return m.anew()
+}
+
+// anew returns the caller's time as other windows see it.
+func (m *Moment) anew() Moment {
+	n := Moment{now: m.now, part: m.part, floor: m.now, stamp: m.now, step: stepOf(m.now)}
+	if m.part > 0 {
+		n.stamp++
 	}
-	return moment{now, time.Duration(part), now, stamp, stepOf(now)}
+	return n
 }
 
 // notBefore moves the windows forward to floor. The time of the caller stays.
-func (m *moment) notBefore(floor int64) {
+func (m *Moment) notBefore(floor int64) {
 	if floor > m.floor {
 		m.floor, m.stamp, m.step = floor, max(m.stamp, floor), stepOf(floor)
 	}
 }
 
 // until returns how long the caller has to wait for t.
-func (m *moment) until(t int64) time.Duration {
-	return time.Duration(t-m.now)*time.Microsecond - m.part
+func (m *Moment) until(t int64) time.Duration {
+	return time.Duration(t-m.now)*time.Millisecond - m.part
 }
 
 func stepOf(t int64) uint32 { return uint32(t / stepLen) }

@@ -15,11 +15,6 @@ func ExampleMemory() {
 	now := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 
 	const key = 7
-	if !m.Known(key) {
-		if err := m.Restore(key, nil, now); err != nil { // what was saved of its day: nothing yet
-			fmt.Println(err)
-		}
-	}
 	for range 3 {
 		d := m.Take(key, now, l)
 		fmt.Println(d.OK, d.RetryAfter)

@@ -3,6 +3,7 @@ package limit
 import (
 	"testing"
 	"time"
+	"unsafe"
 
 	"pgregory.net/rapid"
 )
@@ -11,8 +12,8 @@ import (
 func TestIndexIsAMap(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		var s shard
-		s.init(1 << 20)
+		var s Shard[int64]
+		s.Init(1<<20, tag, nil)
 		at := momentOf(time.Unix(1e9, 0))
 		model := map[int64]uint32{}
 		id := rapid.OneOf(
@@ -24,7 +25,7 @@ func TestIndexIsAMap(t *testing.T) {
 			"add": func(t *rapid.T) {
 				for range rapid.IntRange(1, 20).Draw(t, "ids") {
 					id := id.Draw(t, "id")
-					i, _ := s.find(id, &at)
+					_, i, _ := find(&s, id, rapid.Uint32Range(0, 300).Draw(t, "hint"), &at)
 					if old, ok := model[id]; ok && old != i {
 						t.Fatalf("id %d is at %d and at %d", id, old, i)
 					}
@@ -34,21 +35,36 @@ func TestIndexIsAMap(t *testing.T) {
 			"remove": func(t *rapid.T) {
 				id := id.Draw(t, "id")
 				if i, ok := model[id]; ok {
-					s.forget(i)
+					s.Forget(i)
 					delete(model, id)
 				}
-				s.index.remove(id, &s)
 			},
 			"": func(t *rapid.T) {
-				if s.index.n != len(model) {
-					t.Fatalf("%d ids, want %d", s.index.n, len(model))
+				if s.Len() != len(model) {
+					t.Fatalf("%d ids, want %d", s.Len(), len(model))
 				}
 				for id, want := range model {
-					if _, i := s.index.find(id, &s); i != want || s.key(i).id != id {
+					if _, i, _ := find(&s, id, 0, &at); i != want || s.At(i).Data != id {
 						t.Fatalf("id %d is at %d, want %d", id, i, want)
 					}
+				}
+				n := 0
+				s.All(func(i uint32, a *Account[int64]) {
+					if n++; model[a.Data] != i {
+						t.Fatalf("id %d is at %d, want %d", a.Data, i, model[a.Data])
+					}
+				})
+				if n != len(model) {
+					t.Fatalf("%d accounts, want %d", n, len(model))
 				}
 			},
 		})
 	})
+}
+
+// The sizes that the memory of a site with many keys depends on.
+func TestSizes(t *testing.T) {
+	if n := unsafe.Sizeof(Account[int64]{}); n != 64 {
+		t.Errorf("an account of an id has %d bytes", n)
+	}
 }

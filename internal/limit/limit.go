@@ -3,7 +3,7 @@ package limit
 import "time"
 
 // The most that [Limits] can ask for; more counts as this much. A key's log of
-// the minute is then at most 256 KiB, and a step of the day fits its word.
+// the minute is then at most 128 KiB, and a step of the day fits its word.
 const (
 	MaxMinute = 1<<16 - 1
 	MaxDay    = fullStep - 1
@@ -38,7 +38,7 @@ func (w Window) String() string {
 	return "minute"
 }
 
-// Decision is the outcome of one [Memory.Take].
+// Decision is the outcome of one request: see [Memory.Take] and [Shard.Take].
 type Decision struct {
 	OK bool // charged to both windows; if false, to neither
 	// Window is the one that refused: if both did, the one that does so longer.
@@ -59,6 +59,9 @@ func (l Limits) refuseAll() (Decision, bool) {
 	}
 	return Decision{}, false
 }
+
+// NoRoom returns the decision about an account that there is no room for yet.
+func NoRoom(wait time.Duration) Decision { return Decision{Window: Minute, RetryAfter: wait} }
 
 // decide returns the decision for the waits of both windows. Zero means no wait.
 func decide(minute, day time.Duration) Decision {

@@ -17,8 +17,12 @@ func newMemory(maxKeys int) *limit.Memory {
 	return limit.NewMemory(limit.MemoryConfig{MaxKeys: maxKeys})
 }
 
+type taker interface {
+	Take(id int64, now time.Time, l limit.Limits) limit.Decision
+}
+
 // takeMany takes n times and tells how many passed.
-func takeMany(m *limit.Memory, id int64, n int, now time.Time, l limit.Limits) int {
+func takeMany(m taker, id int64, n int, now time.Time, l limit.Limits) int {
 	passed := 0
 	for range n {
 		if m.Take(id, now, l).OK {
@@ -71,7 +75,7 @@ func TestHugeLimitsCountAsTheGreatest(t *testing.T) {
 
 func TestDayRefusesAtItsGreatest(t *testing.T) {
 	t.Parallel()
-	m := newMemory(0)
+	m := newShard(0)
 	// version, step, a count just below the greatest
 	if err := m.Restore(1, []byte{1, 0x80, 0x89, 0x7a, 0xfd, 0xff, 0xff, 0x07}, epoch); err != nil {
 		t.Fatal(err)
@@ -168,14 +172,14 @@ func TestRefusedRequestsAreChargedToNeitherWindow(t *testing.T) {
 	}
 }
 
-func TestStampsRoundUpToTheMicrosecond(t *testing.T) {
+func TestStampsRoundUpToTheMillisecond(t *testing.T) {
 	t.Parallel()
 	l := limit.Limits{Minute: 1, Day: 100}
 	m := newMemory(0)
 	m.Take(1, epoch.Add(1), l)
 	now := epoch.Add(time.Second + 999)
 	d := m.Take(1, now, l)
-	if want := 59*time.Second + 1; d.RetryAfter != want {
+	if want := 59*time.Second + time.Millisecond - 999; d.RetryAfter != want {
 		t.Errorf("RetryAfter %v, want %v", d.RetryAfter, want)
 	}
 	if m.Take(1, now.Add(d.RetryAfter-1), l).OK {
@@ -202,14 +206,14 @@ func TestTimesOutsideTheCalendar(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			m := newMemory(0)
+			m := newShard(0)
 			if n := takeMany(m, 1, 50, tt.now, usual); n != 20 {
 				t.Errorf("%d passed, want 20", n)
 			}
 			if d := m.Take(1, tt.now, usual); d.RetryAfter != time.Minute {
 				t.Errorf("RetryAfter %v", d.RetryAfter)
 			}
-			n := newMemory(0)
+			n := newShard(0)
 			if err := n.Restore(1, m.Day(1, tt.now), tt.now); err != nil {
 				t.Error(err)
 			}

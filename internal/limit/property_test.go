@@ -10,11 +10,14 @@ import (
 	"userkeys/internal/limit"
 )
 
-const micro = time.Microsecond
+const (
+	micro = time.Microsecond
+	milli = time.Millisecond
+)
 
 // system is a limiter and its oracle, for a few keys under one clock.
 type system struct {
-	m      *limit.Memory
+	m      *shard
 	keys   [3]oracle
 	limits limit.Limits
 	now    time.Time
@@ -40,18 +43,18 @@ func (s *system) take(t *rapid.T, id int) {
 
 // gap draws a pause, often one that ends next to an edge.
 func (s *system) gap(t *rapid.T) time.Duration {
-	edge := rapid.SampledFrom([]time.Duration{-micro, 0, micro}).Draw(t, "edge")
+	edge := rapid.SampledFrom([]time.Duration{-milli, 0, milli}).Draw(t, "edge")
 	switch rapid.IntRange(0, 5).Draw(t, "kind") {
 	case 0:
-		return time.Duration(rapid.IntRange(0, 3).Draw(t, "us")) * micro
+		return time.Duration(rapid.IntRange(0, 3).Draw(t, "ms")) * milli
 	case 1:
-		return time.Duration(rapid.Int64Range(0, 20e6).Draw(t, "us")) * micro
+		return time.Duration(rapid.Int64Range(0, 20e3).Draw(t, "ms")) * milli
 	case 2:
 		return time.Minute + edge
 	case 3:
 		return max(0, s.now.Truncate(dayStep).Add(dayStep).Sub(s.now)+edge)
 	case 4:
-		return time.Duration(rapid.Int64Range(0, 26*3600e6).Draw(t, "us")) * micro
+		return time.Duration(rapid.Int64Range(0, 26*3600e3).Draw(t, "ms")) * milli
 	default:
 		return 24*time.Hour + time.Duration(rapid.IntRange(0, 1).Draw(t, "step"))*dayStep + edge
 	}
@@ -59,7 +62,7 @@ func (s *system) gap(t *rapid.T) time.Duration {
 
 // restart saves the days, loses the process and loads them into a new one.
 func (s *system) restart(t *rapid.T) {
-	next := limit.NewMemory(limit.MemoryConfig{})
+	next := newShard(0)
 	for id := range s.keys {
 		saved := s.m.Day(int64(id), s.now)
 		if err := next.Restore(int64(id), saved, s.now); err != nil {
@@ -76,7 +79,7 @@ func (s *system) restart(t *rapid.T) {
 func TestTakeIsExactlyTheOracle(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		s := &system{m: limit.NewMemory(limit.MemoryConfig{}), limits: drawLimits(t), now: epoch}
+		s := &system{m: newShard(0), limits: drawLimits(t), now: epoch}
 		key := rapid.IntRange(0, 2)
 		t.Repeat(map[string]func(*rapid.T){
 			"take": func(t *rapid.T) { s.take(t, key.Draw(t, "key")) },
@@ -106,8 +109,8 @@ func (s *system) retry(t *rapid.T, id int) {
 		s.keys[id].accept(s.now)
 		return
 	}
-	if d.RetryAfter > micro {
-		if early := s.m.Take(int64(id), s.now.Add(d.RetryAfter-micro), s.limits); early.OK {
+	if d.RetryAfter > milli {
+		if early := s.m.Take(int64(id), s.now.Add(d.RetryAfter-milli), s.limits); early.OK {
 			t.Fatalf("passes before RetryAfter %v", d.RetryAfter)
 		}
 	}
@@ -119,12 +122,12 @@ func (s *system) retry(t *rapid.T, id int) {
 }
 
 // Nanoseconds, where the limiter rounds: never more than the limit, and never a
-// refusal a microsecond beyond what it owes.
+// refusal a millisecond beyond what it owes.
 func TestNoWindowEverLetsMoreThrough(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		l := limit.Limits{Minute: rapid.IntRange(1, 6).Draw(t, "minute"), Day: rapid.IntRange(1, 40).Draw(t, "day")}
-		m := limit.NewMemory(limit.MemoryConfig{})
+		m := newShard(0)
 		now := epoch
 		var passed []time.Time
 		for _, gap := range rapid.SliceOfN(rapid.Int64Range(0, 40e9), 1, 200).Draw(t, "gaps") {
@@ -134,7 +137,7 @@ func TestNoWindowEverLetsMoreThrough(t *testing.T) {
 				passed = append(passed, now)
 				continue
 			}
-			minute := counting(passed, func(t time.Time) time.Time { return t.Add(time.Minute + micro) }, now)
+			minute := counting(passed, func(t time.Time) time.Time { return t.Add(time.Minute + milli) }, now)
 			day := counting(passed, func(t time.Time) time.Time { return t.Add(24*time.Hour + dayStep) }, now)
 			if minute < l.Minute && day < l.Day {
 				t.Fatalf("refused below the limits %+v: %d in the minute, %d in the day", l, minute, day)
@@ -160,7 +163,7 @@ func TestLateCallersDoNotMoveAWindow(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		l := limit.Limits{Minute: rapid.IntRange(1, 6).Draw(t, "minute"), Day: rapid.IntRange(1, 40).Draw(t, "day")}
-		m := limit.NewMemory(limit.MemoryConfig{})
+		m := newShard(0)
 		clock, latest := epoch, time.Time{}
 		var passed []time.Time
 		for range rapid.IntRange(1, 200).Draw(t, "takes") {
@@ -183,7 +186,7 @@ func TestClockSetBackIsSafeAndBounded(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		l := limit.Limits{Minute: rapid.IntRange(1, 6).Draw(t, "minute"), Day: rapid.IntRange(1, 40).Draw(t, "day")}
-		m := limit.NewMemory(limit.MemoryConfig{})
+		m := newShard(0)
 		real := epoch
 		var back time.Duration
 		var passed []time.Time
@@ -223,7 +226,7 @@ func TestRestoredDayNeverHandsOutMore(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		l := limit.Limits{Minute: limit.MaxMinute, Day: rapid.IntRange(1, 50).Draw(t, "day")}
-		m := limit.NewMemory(limit.MemoryConfig{})
+		m := newShard(0)
 		now := epoch
 		var passed []time.Time
 		for range rapid.IntRange(1, 100).Draw(t, "rounds") {
@@ -232,7 +235,7 @@ func TestRestoredDayNeverHandsOutMore(t *testing.T) {
 			if len(saved) > 500 {
 				t.Fatalf("a snapshot of %d bytes", len(saved))
 			}
-			m = limit.NewMemory(limit.MemoryConfig{})
+			m = newShard(0)
 			if rapid.Bool().Draw(t, "take before restore") && m.Take(1, now, l).OK {
 				// It began a new day, as told; the restore must still add both up.
 				passed = append(passed, now)

@@ -11,7 +11,7 @@ import (
 )
 
 // race lets goroutines take from one key at once and tells how many passed.
-func race(m *limit.Memory, goroutines, takes int, l limit.Limits, now func() time.Time) int {
+func race(m taker, goroutines, takes int, l limit.Limits, now func() time.Time) int {
 	var passed atomic.Int64
 	var wg sync.WaitGroup
 	start := make(chan struct{})
@@ -54,7 +54,7 @@ func TestRL1ParallelTakesPassExactlyTheLimit(t *testing.T) {
 // Every method at once over more keys than there is room for, for the race detector.
 func TestAllMethodsAtOnce(t *testing.T) {
 	t.Parallel()
-	m := newMemory(300)
+	m := newShard(300)
 	l := limit.Limits{Minute: 5, Day: 50}
 	var wg sync.WaitGroup
 	for g := range 8 {

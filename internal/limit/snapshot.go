@@ -4,87 +4,66 @@ import (
 	"encoding/binary"
 	"errors"
 	"math"
-	"time"
 )
 
-// ErrSnapshot is the error of [Memory.Restore] for bytes that [Memory.Day] did not write.
+// ErrSnapshot is the error of [Shard.Restore] for bytes that [Shard.Day] did not write.
 var ErrSnapshot = errors.New("limit: unreadable snapshot of a day window")
 
 // snapshotVersion is the first byte of a snapshot. Then come, as varints, the
 // newest step, its count, and for each older step its distance and count.
 const snapshotVersion = 1
 
-// Day is a snapshot of a key's day window for the database, at most 500 bytes;
-// nil if the key is unknown or its day is empty. It holds steps of the calendar,
-// not ages, so it means the same after any pause. What was counted while the
-// key was not restored is part of it from now on, so a later Restore is not needed.
-func (m *Memory) Day(id int64, now time.Time) []byte {
-	s := m.shard(id)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	_, i := s.index.find(id, s)
-	if i == 0 {
-		return nil
-	}
-	k := s.key(i)
-	k.known = true
-	return k.snapshot(&s.pool, stepOf(momentOf(now).now))
+// Day appends a snapshot of the day of an account to b, for the database: at most 500 bytes, none if the day is empty.
+// It holds steps of the calendar, not ages, so it means the same after any pause.
+func (s *Shard[T]) Day(b []byte, a *Account[T], at *Moment) []byte {
+	a.settle(&s.pool, at)
+	a.trim(&s.pool, at)
+	return a.snapshot(&s.pool, b)
 }
 
-// snapshot leaves out the steps that no longer count.
-func (k *key) snapshot(p *pool, now uint32) []byte {
-	ring := p.ring(&k.day)
-	var b []byte
-	var last uint32
-	for i := int(k.day.n) - 1; i >= 0; i-- {
-		step, count := k.stepAt(ring, i)
-		if step < now && !stepLive(step, now) {
-			break
-		}
-		if b == nil {
-			b = append(make([]byte, 0, 8+3*int(k.day.n)), snapshotVersion)
+// snapshot appends the steps of a trimmed day.
+func (w *windows) snapshot(p *pool, b []byte) []byte {
+	if w.total == 0 {
+		return b
+	}
+	b = append(b, snapshotVersion)
+	last := uint32(0)
+	put := func(step, count uint32) {
+		switch {
+		case count == 0:
+			return
+		case last == 0: // the newest, with its own number
 			b = binary.AppendUvarint(b, uint64(step))
-		} else {
+		default:
 			b = binary.AppendUvarint(b, uint64(last-step))
 		}
 		b = binary.AppendUvarint(b, uint64(count))
 		last = step
 	}
+	put(w.step, w.newest)
+	ring := w.dayRing(p)
+	for i := int(w.days) - 1; i >= 0; i-- {
+		put(w.stepAt(ring, i))
+	}
 	return b
 }
 
-// Restore loads what [Memory.Day] saved, unless it is in the key already. Call
-// it before Take for a key that is not [Memory.Known], with nil if nothing was
-// saved. Requests taken before it are kept and added to. Steps ahead of now, as
-// saved before a clock was set back, count as of now.
+// Restore adds what [Shard.Day] saved to the day of an account that was just made. Steps ahead of now, as saved before
+// a clock was set back, count as of now.
 //
 // Bytes that Day did not write are refused on the safe side: they may have said
 // that nothing is left, so the day counts as used up until it has passed, and
-// the error is [ErrSnapshot]. To pardon the key, delete what is saved and
+// the error is [ErrSnapshot]. To pardon the account, delete what is saved and
 // restart.
-func (m *Memory) Restore(id int64, day []byte, now time.Time) error {
-	t := momentOf(now)
-	at := &t
-	s := m.shard(id)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.follow(at)
-	i, wait := s.find(id, at)
-	if wait > 0 {
-		return nil // Take refuses for the same reason, and the key stays unknown
-	}
-	k := s.key(i)
-	if k.known {
-		return nil
-	}
-	k.known = true
-	k.settle(&s.pool, at)
-	a := k.ages(&s.pool, at.step)
-	err := a.read(day, at.step)
+func (s *Shard[T]) Restore(a *Account[T], day []byte, at *Moment) error {
+	a.settle(&s.pool, at)
+	a.trim(&s.pool, at)
+	counts := a.ages(&s.pool, at.step)
+	err := counts.read(day, at.step)
 	if err != nil {
-		a[0] = fullStep
+		counts[0] = fullStep
 	}
-	k.setAges(&s.pool, &a, at.step)
+	a.setAges(&s.pool, &counts, at.step)
 	return err
 }
 

@@ -14,7 +14,7 @@ import (
 // The bytes are a format on disk: they may not change under version 1.
 func TestSnapshotBytes(t *testing.T) {
 	t.Parallel()
-	m := newMemory(0)
+	m := newShard(0)
 	takeMany(m, 1, 3, epoch, usual)
 	takeMany(m, 1, 2, epoch.Add(2*dayStep), usual)
 	// version 1; step 2000002, 2 requests; 2 steps earlier, 3 requests
@@ -32,50 +32,34 @@ func TestSnapshotBytes(t *testing.T) {
 	}
 }
 
-func TestRestoreIsNecessaryOnce(t *testing.T) {
+func TestRestore(t *testing.T) {
 	t.Parallel()
 	saved := func(n int) []byte {
-		m := newMemory(0)
+		m := newShard(0)
 		takeMany(m, 1, n, epoch, usual)
 		return m.Day(1, epoch)
 	}
 	l := limit.Limits{Minute: 100, Day: 10}
 	for _, tt := range []struct {
 		name  string
-		steps func(m *limit.Memory) error
+		steps func(m *shard) error
 		left  int
 	}{
-		{"nothing was saved", func(m *limit.Memory) error { return m.Restore(1, nil, epoch) }, 10},
-		{"four were saved", func(m *limit.Memory) error { return m.Restore(1, saved(4), epoch) }, 6},
-		{"a second load does not count twice", func(m *limit.Memory) error {
-			return errors.Join(m.Restore(1, saved(4), epoch), m.Restore(1, saved(4), epoch))
-		}, 6},
-		{"requests before the load are added", func(m *limit.Memory) error {
+		{"nothing was saved", func(m *shard) error { return m.Restore(1, nil, epoch) }, 10},
+		{"four were saved", func(m *shard) error { return m.Restore(1, saved(4), epoch) }, 6},
+		{"requests before the load are added", func(m *shard) error {
 			takeMany(m, 1, 3, epoch, l)
 			return m.Restore(1, saved(4), epoch)
 		}, 3},
-		{"what was saved of this memory is in it", func(m *limit.Memory) error {
-			takeMany(m, 1, 3, epoch, l)
-			return m.Restore(1, m.Day(1, epoch), epoch)
-		}, 7},
-		{"garbage after a load does not count", func(m *limit.Memory) error {
-			return errors.Join(m.Restore(1, saved(4), epoch), m.Restore(1, []byte("?"), epoch))
-		}, 6},
-		{"saved two days ago", func(m *limit.Memory) error {
+		{"saved two days ago", func(m *shard) error {
 			return m.Restore(1, saved(4), epoch.Add(48*time.Hour))
 		}, 10},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			m := newMemory(0)
-			if m.Known(1) {
-				t.Error("known before anything")
-			}
+			m := newShard(0)
 			if err := tt.steps(m); err != nil {
 				t.Fatal(err)
-			}
-			if !m.Known(1) {
-				t.Error("unknown after the restore")
 			}
 			if n := takeMany(m, 1, 50, epoch, l); n != tt.left {
 				t.Errorf("%d passed, want %d", n, tt.left)
@@ -86,7 +70,7 @@ func TestRestoreIsNecessaryOnce(t *testing.T) {
 
 func TestSavedAheadOfAClockSetBack(t *testing.T) {
 	t.Parallel()
-	old, m := newMemory(0), newMemory(0)
+	old, m := newShard(0), newShard(0)
 	takeMany(old, 1, 4, epoch, usual)
 	takeMany(old, 1, 4, epoch.Add(5*time.Hour), usual)
 	back := epoch.Add(-50 * time.Hour)
@@ -102,21 +86,12 @@ func TestSavedAheadOfAClockSetBack(t *testing.T) {
 	}
 }
 
-func TestKeyTakenWithoutRestoreIsNotKnown(t *testing.T) {
-	t.Parallel()
-	m := newMemory(0)
-	m.Take(1, epoch, usual)
-	if m.Known(1) {
-		t.Error("known although its day was never loaded")
-	}
-}
-
 // One Take in the far future must not make the days that are loaded next look old.
 func TestRestoreAfterAGlitchOfTheClock(t *testing.T) {
 	t.Parallel()
-	old := newMemory(0)
+	old := newShard(0)
 	takeMany(old, 1, 10, epoch, usual)
-	m := newMemory(10) // one shard: the keys share a clock
+	m := newShard(10) // one shard: the keys share a clock
 	m.Take(2, epoch.AddDate(100, 0, 0), usual)
 	if err := m.Restore(1, old.Day(1, epoch), epoch); err != nil {
 		t.Fatal(err)
@@ -152,7 +127,7 @@ func TestGarbageIsADayUsedUp(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			m := newMemory(0)
+			m := newShard(0)
 			takeMany(m, 1, 3, epoch, usual)
 			if err := m.Restore(1, b, epoch); !errors.Is(err, limit.ErrSnapshot) {
 				t.Errorf("error %v", err)
@@ -162,7 +137,7 @@ func TestGarbageIsADayUsedUp(t *testing.T) {
 			if diff := cmp.Diff(want, m.Take(1, epoch, l)); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
 			}
-			again := newMemory(0)
+			again := newShard(0)
 			if err := again.Restore(1, m.Day(1, epoch), epoch); err != nil {
 				t.Errorf("the day used up cannot be saved: %v", err)
 			}
@@ -184,7 +159,7 @@ func FuzzRestore(f *testing.F) {
 		}
 		f.Add(b, int64(0))
 	}
-	m := newMemory(0)
+	m := newShard(0)
 	for i := range 200 {
 		now := epoch.Add(time.Duration(i) * dayStep / 2)
 		takeMany(m, 1, i%30, now, usual)
@@ -192,11 +167,8 @@ func FuzzRestore(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, b []byte, after int64) {
 		now := epoch.Add(time.Duration(after))
-		m := newMemory(64)
+		m := newShard(64)
 		err := m.Restore(1, b, now)
-		if !m.Known(1) {
-			t.Fatal("unknown after the restore")
-		}
 		saved := m.Day(1, now)
 		d := m.Take(1, now, limit.Limits{Minute: 1, Day: limit.MaxDay})
 		if err != nil && d.OK {
@@ -205,7 +177,7 @@ func FuzzRestore(f *testing.F) {
 		if !d.OK && (d.RetryAfter <= 0 || d.RetryAfter > 24*time.Hour+dayStep) {
 			t.Fatalf("a wait of %v", d.RetryAfter)
 		}
-		again := newMemory(64)
+		again := newShard(64)
 		if err := again.Restore(1, saved, now); err != nil {
 			t.Fatalf("%x was saved as %x: %v", b, saved, err)
 		}

@@ -3,6 +3,7 @@ package door
 import (
 	"net/http"
 	"net/url"
+	"strings"
 
 	"userkeys"
 	"userkeys/gateway"
@@ -39,7 +40,8 @@ func (d *Door) fail(w http.ResponseWriter, r *http.Request, err error) {
 func (d *Door) failPage(w http.ResponseWriter, r *http.Request, e *userkeys.Error) {
 	x := stateOf(r)
 	gateway.SetRetry(w.Header(), e)
-	problem := problemPage{Title: problemTitle(e.Code), What: page.Sentence(e.Public), ID: x.id}
+	what := strings.TrimPrefix(e.Public, userkeys.NotPermitted+" ") // the reason, where there is one, is enough
+	problem := problemPage{Title: problemTitle(e.Code), What: page.Sentence(what), ID: x.id}
 	if e.Reason == reasonAppSession {
 		problem.Title, problem.Login = "Sign in yourself", d.cfg.Identity.LoginURL(placeOf(r))
 	}

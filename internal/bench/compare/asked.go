@@ -2,18 +2,16 @@ package main
 
 import (
 	"context"
-	"log/slog"
 	"math/rand/v2"
 	"net/http"
 	"net/url"
-	"os"
 	"strconv"
 
 	"userkeys"
 	"userkeys/authority"
 	"userkeys/gateway"
-	"userkeys/internal/bench"
 	"userkeys/internal/bench/keyset"
+	"userkeys/internal/bench/table"
 	"userkeys/internal/wiring"
 )
 
@@ -46,8 +44,8 @@ func askedSite(ctx context.Context, o order) (http.Handler, *authority.Authority
 		return nil, nil, err
 	}
 	s, err := wiring.Open(ctx, wiring.Config{
-		Store: st, BaseURL: &url.URL{Scheme: "https", Host: "bench.example"}, Pinned: plenty,
-		Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
+		Store: st, BaseURL: &url.URL{Scheme: "https", Host: "bench.example"}, Pinned: keyset.Raised,
+		Logger: logger(),
 	})
 	if err != nil {
 		return nil, nil, err
@@ -59,65 +57,45 @@ func askedSite(ctx context.Context, o order) (http.Handler, *authority.Authority
 	return http.HandlerFunc(overUnix), s.Authority, nil
 }
 
-// question is a target to which each request is a question about a request with a random one of keys.
-func question(name string, p *bench.Process, keys keyset.Keys) bench.Target {
-	const head = "GET /nginx HTTP/1.1\r\nHost: bench.example\r\nUser-Agent: bench\r\nAccept: application/json\r\n" +
-		"X-Original-Method: GET\r\nX-Original-URI: " + requestPath + "\r\nX-Forwarded-For: 192.0.2.1\r\n" +
-		userkeys.KeyHeader + ": "
-	return bench.Target{
-		Name: name, Addr: p.Addr, CPU: p.CPU, Status: http.StatusOK,
-		Request: func(buf []byte, rng *rand.Rand) []byte {
-			buf = append(buf, head...)
-			buf = append(buf, keys.Text(rng.IntN(keys.Len()))...)
-			return append(buf, "\r\n\r\n"...)
-		},
+// question is a question about a request with a random one of keys.
+func question(keys keyset.Keys) request {
+	const head = "GET /nginx HTTP/1.1\r\n" + commonHead + "X-Original-Method: GET\r\nX-Original-URI: " + keyset.Path +
+		"\r\nX-Forwarded-For: 192.0.2.1\r\n" + userkeys.KeyHeader + ": "
+	return func(buf []byte, rng *rand.Rand) []byte {
+		buf = append(buf, head...)
+		buf = append(buf, keys.Text(rng.IntN(keys.Len()))...)
+		return append(buf, "\r\n\r\n"...)
 	}
 }
 
-// introspection is a target at which each request is introspected.
-func introspection(name string, p *bench.Process, keys keyset.Keys) bench.Target {
+// introspection is a request for the introspection of one with a random one of keys.
+func introspection(keys keyset.Keys) request {
 	const fields = "method=GET&uri=%2Fnotifications.json&token="
-	const head = "POST " + gateway.IntrospectionPath + " HTTP/1.1\r\nHost: bench.example\r\nUser-Agent: bench\r\n" +
-		"Accept: application/json\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: "
-	return bench.Target{
-		Name: name, Addr: p.Addr, CPU: p.CPU, Status: http.StatusOK,
-		Request: func(buf []byte, rng *rand.Rand) []byte {
-			key := keys.Text(rng.IntN(keys.Len()))
-			buf = strconv.AppendInt(append(buf, head...), int64(len(fields)+len(key)), 10)
-			buf = append(append(buf, "\r\n\r\n"...), fields...)
-			return append(buf, key...)
-		},
+	const head = "POST " + gateway.IntrospectionPath + " HTTP/1.1\r\n" + commonHead +
+		"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: "
+	return func(buf []byte, rng *rand.Rand) []byte {
+		key := keys.Text(rng.IntN(keys.Len()))
+		buf = strconv.AppendInt(append(buf, head...), int64(len(fields)+len(key)), 10)
+		buf = append(append(buf, "\r\n\r\n"...), fields...)
+		return append(buf, key...)
 	}
 }
 
 // compareAsked compares what web servers ask with a handler that answers the same and checks nothing, and a request
 // that is introspected with one that is asked about.
-func compareAsked(ctx context.Context, p plan) ([]line, error) {
-	return onFleet(ctx, p.few, func(f *fleet) ([]line, error) {
-		bare, err := f.start(serverCore, "bare-asked", 0, "")
+func compareAsked(ctx context.Context, p plan) ([]table.Line, error) {
+	return onFleet(ctx, p.few, func(f *fleet) ([]table.Line, error) {
+		r, err := f.compare(p, []rival{
+			{"bare-asked", 0, question(f.keys), 0},
+			{"asked", p.few, question(f.keys), 0},
+			{"asked", p.few, introspection(f.keys), 0},
+		})
 		if err != nil {
 			return nil, err
 		}
-		asked, err := f.start(serverCore, "asked", p.few, "")
-		if err != nil {
-			return nil, err
-		}
-		r, err := bench.Compare(ctx, []bench.Target{
-			question("bare", bare, f.keys), question("asked", asked, f.keys),
-		}, p.Options)
-		if err != nil {
-			return nil, err
-		}
-		i, err := bench.Compare(ctx, []bench.Target{
-			question("asked", asked, f.keys), introspection("introspection", asked, f.keys),
-		}, p.Options)
-		if err != nil {
-			return nil, err
-		}
-		return []line{
-			ratio("bare handler with the headers of an answer", r, 0, -1),
-			ratio("asked by a web server / bare handler", r, 1, 1.25),
-			ratio("introspection of a request / asked", i, 1, 1.5),
+		return []table.Line{
+			table.Ratio("asked by a web server / bare handler", r[1], r[0], 1.25),
+			table.Ratio("introspection of a request / asked", r[2], r[1], 1.5),
 		}, nil
 	})
 }

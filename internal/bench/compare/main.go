@@ -12,11 +12,15 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"os/signal"
+	"runtime"
 	"strings"
 	"time"
 
 	"userkeys/internal/bench"
+	"userkeys/internal/bench/inside"
+	"userkeys/internal/bench/table"
 )
 
 func main() {
@@ -37,14 +41,17 @@ func run(ctx context.Context) error {
 	flag.IntVar(&p.Passes, "passes", 8, "turns of each server in a block")
 	flag.DurationVar(&p.Slice, "slice", 150*time.Millisecond, "length of a turn")
 	flag.IntVar(&p.Conns, "conns", 16, "connections to each server")
-	only := flag.String("only", "",
-		"run only groups whose name contains this: decision, guard, growth, proxy, refusals, carriers, asked, nginx")
-	flag.StringVar(&p.oauth2Proxy, "oauth2-proxy", "", "the program oauth2-proxy, which the group nginx compares with")
+	only := flag.String("only", "", "run only groups whose name contains this: "+names(groups))
+	flag.StringVar(&p.oauth2Proxy, "oauth2-proxy", "", "the program oauth2-proxy, for the groups nginx and peers")
 	flag.BoolVar(&p.long, "long", false, "also check 10,000,000 keys, which takes 6 GB of memory and some minutes")
 	strict := flag.Bool("strict", false, "exit with 1 if a goal is missed")
+	markdown := flag.Bool("markdown", false, "write the table into "+document)
 	flag.Parse()
 	if flag.NArg() > 0 {
 		return errors.New("there are no arguments, only flags; see -help")
+	}
+	if *markdown && *only != "" {
+		return errors.New("-markdown writes all groups, so it does not go with -only")
 	}
 
 	var chosen []group
@@ -56,9 +63,19 @@ func run(ctx context.Context) error {
 	if len(chosen) == 0 {
 		return fmt.Errorf("no group has %q in its name; see -help", *only)
 	}
-	missed, err := measure(ctx, os.Stdout, chosen, p)
+	var text strings.Builder
+	out := io.MultiWriter(os.Stdout, &text)
+	if err := describe(ctx, out, p); err != nil {
+		return err
+	}
+	missed, err := measure(ctx, out, chosen, p)
 	if err != nil {
 		return err
+	}
+	if *markdown {
+		if err := table.WriteInto(document, text.String()); err != nil {
+			return err
+		}
 	}
 	if missed > 0 && *strict {
 		return fmt.Errorf("%d goals missed", missed)
@@ -66,13 +83,39 @@ func run(ctx context.Context) error {
 	return nil
 }
 
+// document has the table, between two marks.
+const document = "docs/performance.md"
+
+func names(groups []group) string {
+	var names []string
+	for _, g := range groups {
+		names = append(names, g.name)
+	}
+	return strings.Join(names, ", ")
+}
+
+// describe writes what is measured, where, and what else the machine has done in the minute before.
+func describe(ctx context.Context, w io.Writer, p plan) error {
+	commit, err := exec.CommandContext(ctx, "git", "describe", "--always", "--dirty", "--exclude", "*").Output()
+	if err != nil {
+		return fmt.Errorf("git describe: %w", err)
+	}
+	busy := "unknown"
+	if b, err := os.ReadFile("/proc/loadavg"); err == nil {
+		busy, _, _ = strings.Cut(string(b), " ")
+	}
+	_, err = fmt.Fprintf(w, "%s, commit %s, %s on %s/%s, %d cores, load average %s before it, %d blocks:\n\n",
+		time.Now().UTC().Format("2 January 2006 15:04 UTC"), strings.TrimSpace(string(commit)),
+		runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), busy, p.Blocks)
+	return err
+}
+
 // measure runs groups, prints their table and returns how many goals were missed. It returns an error if a group
 // cannot be measured, or if a server gave a wrong answer or its process failed, after it has measured the others.
 func measure(ctx context.Context, w io.Writer, chosen []group, p plan) (int, error) {
 	var missed int
 	var err error
-	fmt.Fprintln(w, "| what | min/median/max | goal | met |")
-	fmt.Fprintln(w, "|---|---|---|---|")
+	fmt.Fprintln(w, table.Header)
 	for _, g := range chosen {
 		lines, groupErr := g.run(ctx, p)
 		if groupErr != nil {
@@ -80,85 +123,29 @@ func measure(ctx context.Context, w io.Writer, chosen []group, p plan) (int, err
 		}
 		for _, l := range lines {
 			fmt.Fprintln(w, l)
-			if !l.met() {
+			if !l.Met() {
 				missed++
 			}
-			if l.wrong != "" {
-				err = errors.Join(err, fmt.Errorf("%s: %s: %s", g.name, l.what, l.wrong))
+			if l.Wrong != "" {
+				err = errors.Join(err, fmt.Errorf("%s: %s: %s", g.name, l.What, l.Wrong))
 			}
 		}
 	}
-	fmt.Fprintf(w, "\n%d goals missed\n", missed)
+	fmt.Fprintf(w, "\n%d goals missed.\n", missed)
 	return missed, err
 }
 
 // A plan says how much is measured.
 type plan struct {
 	bench.Options
-	few, many, most int  // keys of a usual site, of one with many keys, and of the greatest
-	long            bool // measure that with most, too
-	// oauth2Proxy is a program that nginx asks in our place; empty: that is not measured.
-	oauth2Proxy string
-	checks      int // how many checks without HTTP are timed together
+	few, many, most int // keys of a usual site, of one with many keys, and of the greatest
+	long            bool
+	oauth2Proxy     string // a program; empty: there is none
+	checks          int    // how many checks without HTTP are timed together
 }
 
 var full = plan{few: 1000, many: 1_000_000, most: 10_000_000, checks: 100_000}
 
-// A group is a set of measurements that are made together.
-type group struct {
-	name string
-	run  func(context.Context, plan) ([]line, error)
-}
-
-// groups are measured in this order: the decision first, while the heap is still empty.
-var groups = []group{
-	{"decision", measureDecision},
-	{"guard", compareGuard},
-	{"growth", compareGrowth},
-	{"proxy", compareProxy},
-	{"refusals", compareRefusals},
-	{"asked", compareAsked},
-	{"nginx", compareNginx},
-	{"carriers", compareCarriers},
-}
-
-// A line is a line of the table.
-type line struct {
-	what string
-	got  string
-	note string // after the figure; may be empty
-	// wrong says why the figure is not valid; empty if it is.
-	wrong string
-	// value is compared with goal; below 0 there is no goal, and the line only informs.
-	value, goal float64
-	unit        string
-}
-
-func (l line) met() bool { return l.wrong == "" && (l.goal < 0 || l.value <= l.goal) }
-
-// String returns the line in Markdown.
-func (l line) String() string {
-	goal, met := "-", "-"
-	if l.goal >= 0 {
-		goal, met = strings.TrimSpace(fmt.Sprintf("<= %g %s", l.goal, l.unit)), "yes"
-	}
-	if !l.met() {
-		met = "NO"
-	}
-	return fmt.Sprintf("| %s | %s | %s | %s |", l.what, strings.TrimSpace(l.got+" "+l.note), goal, met)
-}
-
-// ratio returns the line about the CPU time of a request to target i, as a multiple of that to the base. It is not
-// valid if the target or the base gave wrong answers.
-func ratio(what string, report bench.Report, i int, goal float64) line {
-	r, base := report.Results[i], report.Results[0]
-	l := line{what: what, got: r.CPU.String(), value: r.CPU.Median, goal: goal}
-	l.note = fmt.Sprintf("(%v a request; requests/s %s)", r.PerReq.Round(100*time.Nanosecond), r.Rate)
-	for _, r := range []bench.Result{base, r} {
-		if r.Bad > 0 {
-			l.wrong = fmt.Sprintf("%d of %d answers of %q were wrong: %s", r.Bad, r.Requests, r.Name, r.FirstBad)
-			l.note += " WRONG"
-		}
-	}
-	return l
+func (p plan) inside() inside.Plan {
+	return inside.Plan{Blocks: p.Blocks, Checks: p.checks, Few: p.few, Many: p.many, Most: p.most, Long: p.long}
 }

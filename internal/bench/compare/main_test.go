@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -15,6 +16,7 @@ import (
 
 	"userkeys/authority"
 	"userkeys/internal/bench"
+	"userkeys/internal/bench/table"
 )
 
 // TestMain is also the servers', which are this program started again.
@@ -62,8 +64,15 @@ func TestEveryGroupRuns(t *testing.T) {
 // no test starts.
 func TestEveryVariantIsMeasured(t *testing.T) {
 	t.Parallel()
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
 	var source []byte
-	for _, file := range []string{"groups.go", "carriers.go", "asked.go"} {
+	for _, file := range files {
+		if strings.HasSuffix(file, "_test.go") {
+			continue
+		}
 		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
@@ -71,7 +80,8 @@ func TestEveryVariantIsMeasured(t *testing.T) {
 		source = append(source, text...)
 	}
 	for _, name := range slices.Sorted(maps.Keys(variants)) {
-		if !strings.Contains(string(source), fmt.Sprintf("Core, %q,", name)) {
+		if !strings.Contains(string(source), fmt.Sprintf("{%q, ", name)) &&
+			!strings.Contains(string(source), fmt.Sprintf("asking(%q, ", name)) {
 			t.Errorf("no group starts the variant %q", name)
 		}
 	}
@@ -82,33 +92,28 @@ func TestEveryVariantIsMeasured(t *testing.T) {
 func TestWhatIsWrongFailsTheRun(t *testing.T) {
 	t.Parallel()
 	needCPUClock(t)
-	compareWith := func(second string, status int) group {
-		return group{"test", func(ctx context.Context, p plan) ([]line, error) {
-			return onFleet(ctx, p.few, func(f *fleet) ([]line, error) {
-				base, err := f.start(serverCore, "bare", 0, "")
+	compareWith := func(base rival, other string) group {
+		return group{"test", func(ctx context.Context, p plan) ([]table.Line, error) {
+			return onFleet(ctx, p.few, func(f *fleet) ([]table.Line, error) {
+				base.request = get(f.keys)
+				r, err := f.compare(p, []rival{base, {other, p.few, get(f.keys), http.StatusOK}})
 				if err != nil {
 					return nil, err
 				}
-				other, err := f.start(serverCore, second, p.few, "")
-				if err != nil {
-					return nil, err
-				}
-				r, err := bench.Compare(ctx, []bench.Target{
-					target("base", base, f.keys, status), target("other", other, f.keys, http.StatusOK),
-				}, p.Options)
-				return []line{ratio("other / base", r, 1, -1)}, err
+				return []table.Line{table.Ratio("other / base", r[1], r[0], table.NoGoal)}, nil
 			})
 		}}
 	}
+	bare := rival{variant: "bare"}
 	tests := []struct {
 		name string
 		group
 		want string
 	}{
-		{"wrong answers", compareWith("limited", http.StatusOK), "status 429, want 200"},
-		{"wrong answers of the base", compareWith("guard", http.StatusTeapot), "status 200, want 418"},
-		{"crashed", compareWith("crashing", http.StatusOK), "exit status 3"},
-		{"not started", compareWith("no such variant", http.StatusOK), "did not start"},
+		{"wrong answers", compareWith(bare, "limited"), "status 429, want 200"},
+		{"wrong answers of the base", compareWith(rival{variant: "bare", status: http.StatusTeapot}, "bare"), "status 200, want 418"},
+		{"crashed", compareWith(bare, "crashing"), "exit status 3"},
+		{"not started", compareWith(bare, "no such variant"), "did not start"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

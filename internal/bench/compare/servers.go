@@ -16,10 +16,12 @@ import (
 	"sync"
 	"time"
 
+	"userkeys"
 	"userkeys/authority"
 	"userkeys/gateway"
 	"userkeys/internal/bench"
 	"userkeys/internal/bench/keyset"
+	"userkeys/internal/bench/minimum"
 )
 
 // The environment variables of a server process.
@@ -31,11 +33,8 @@ const (
 	profileVariable  = "USERKEYS_BENCH_PROFILE" // folder for CPU profiles; empty: none
 )
 
-// The path that every request asks for, and the body of the answer.
-const (
-	requestPath = "/notifications.json"
-	answerBody  = `{"notifications":[],"total_rows_notifications":0,"seen":0}`
-)
+// answerBody is the body of every answer.
+const answerBody = `{"notifications":[],"total_rows_notifications":0,"seen":0}`
 
 func answer(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
@@ -50,48 +49,54 @@ var variants = map[string]variant{
 		return http.HandlerFunc(answer), nil, nil
 	},
 	"guard": func(ctx context.Context, o order) (http.Handler, *authority.Authority, error) {
-		a, err := onSQLite(ctx, o, plenty)
+		a, err := onSQLite(ctx, o, keyset.Raised)
 		return guarded(a, gateway.Guard), a, err
 	},
 	"guard-memory": func(ctx context.Context, o order) (http.Handler, *authority.Authority, error) {
-		a, err := inMemory(ctx, o, plenty)
+		a, err := inMemory(ctx, o, keyset.Raised)
 		return guarded(a, gateway.Guard), a, err
 	},
+	"guard-shipped": func(ctx context.Context, o order) (http.Handler, *authority.Authority, error) {
+		a, err := inMemory(ctx, o, nil)
+		return guarded(a, gateway.Guard), a, err
+	},
+	"minimum": func(_ context.Context, o order) (http.Handler, *authority.Authority, error) {
+		return leastGuard(minimum.New(o.keys.Len(), o.keys.Text)), nil, nil
+	},
 	"require": func(ctx context.Context, o order) (http.Handler, *authority.Authority, error) {
-		a, err := onSQLite(ctx, o, plenty)
+		a, err := onSQLite(ctx, o, keyset.Raised)
 		return guarded(a, gateway.Require), a, err
 	},
 	"limited": func(ctx context.Context, o order) (http.Handler, *authority.Authority, error) {
-		a, err := onSQLite(ctx, o, none)
+		a, err := onSQLite(ctx, o, always)
 		return guarded(a, gateway.Require), a, err
 	},
 	"bare-asked": func(context.Context, order) (http.Handler, *authority.Authority, error) {
 		return http.HandlerFunc(bareAsked), nil, nil
 	},
 	"asked": askedSite,
-	"carrier-guard": func(ctx context.Context, o order) (http.Handler, *authority.Authority, error) {
-		a, err := carrying(ctx, o)
-		return guarded(a, gateway.Guard), a, err
-	},
-	"carrier-proxy": func(ctx context.Context, o order) (http.Handler, *authority.Authority, error) {
-		a, err := carrying(ctx, o)
-		if err != nil {
-			return nil, nil, err
-		}
-		p, err := gateway.NewProxy(gateway.ProxyConfig{Upstream: o.upstream, Checker: a, Transport: newTransport()})
-		return p, a, err
-	},
 	"plain-proxy": func(_ context.Context, o order) (http.Handler, *authority.Authority, error) {
 		return plainProxy(o.upstream), nil, nil
 	},
 	"proxy": func(ctx context.Context, o order) (http.Handler, *authority.Authority, error) {
-		a, err := onSQLite(ctx, o, plenty)
+		a, err := onSQLite(ctx, o, keyset.Raised)
 		if err != nil {
 			return nil, nil, err
 		}
-		p, err := gateway.NewProxy(gateway.ProxyConfig{Upstream: o.upstream, Checker: a, Transport: newTransport()})
+		p, err := gateway.NewProxy(gateway.ProxyConfig{Upstream: o.upstream, Checker: a})
 		return p, a, err
 	},
+}
+
+// leastGuard does the least that a guard can do, and tells nobody who calls.
+func leastGuard(keys *minimum.Table) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if k := r.Header[userkeys.KeyHeader]; len(k) != 1 || !keys.Check(k[0], time.Now()) {
+			http.Error(w, "this key is not good", http.StatusForbidden)
+			return
+		}
+		answer(w, r)
+	})
 }
 
 func guarded(a *authority.Authority, door func(gateway.Checker) func(http.Handler) http.Handler) http.Handler {
@@ -138,7 +143,7 @@ func serveVariant(ctx context.Context, name string) error {
 		return err
 	}
 	if auth != nil {
-		if err := warm(ctx, auth, o.keys); err != nil {
+		if err := keyset.Warm(ctx, auth, o.keys); err != nil {
 			return err
 		}
 	}
@@ -198,7 +203,7 @@ func plainProxy(upstream *url.URL) http.Handler {
 	}
 }
 
-// newTransport returns the transport of both proxies.
+// newTransport returns a transport with the connections that a proxy needs.
 func newTransport() *http.Transport {
 	return &http.Transport{
 		DialContext:         (&net.Dialer{Timeout: 5 * time.Second}).DialContext,

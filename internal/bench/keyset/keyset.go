@@ -38,16 +38,3 @@ func (k Keys) First(n int) Keys { return k[:n*length] }
 
 // Hash returns what a database knows of a key.
 func (k Keys) Hash(i int) userkeys.KeyHash { return userkeys.Key(k.Text(i)).Hash() }
-
-// Misspelt returns the keys with another last digit, so that their checksums are wrong.
-func (k Keys) Misspelt() Keys {
-	out := []byte(k)
-	for i := length - 1; i < len(out); i += length {
-		if out[i] == '0' {
-			out[i] = '1'
-		} else {
-			out[i] = '0'
-		}
-	}
-	return Keys(out)
-}

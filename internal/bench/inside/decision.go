@@ -1,9 +1,12 @@
-package main
+// Package inside measures what can be measured without HTTP, in the process of the bench: checks beside the least that
+// one can be, a flood of unknown keys, and grants.
+package inside
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"os"
 	"runtime"
@@ -13,9 +16,17 @@ import (
 	"userkeys/internal/bench"
 	"userkeys/internal/bench/keyset"
 	"userkeys/internal/bench/minimum"
+	"userkeys/internal/bench/table"
 	"userkeys/internal/keycheck"
-	"userkeys/site"
 )
+
+// Plan says how much is measured.
+type Plan struct {
+	Blocks          int
+	Checks          int  // how many checks are timed together
+	Few, Many, Most int  // keys of a usual site, of one with many keys, and of the greatest
+	Long            bool // measure that with most, too
+}
 
 // callsAMinute is how often each key is used by the clock of a decision, whose limits are those that are shipped.
 const callsAMinute = 4
@@ -53,12 +64,12 @@ func newDecision(ctx context.Context, n int, settings map[string]string) (*decis
 	if err != nil {
 		return nil, err
 	}
-	if err := warm(ctx, d.checks, d.keys); err != nil {
+	if err := keyset.Warm(ctx, d.checks, d.keys); err != nil {
 		return nil, err
 	}
 	d.heap = float64(heapInUse()-before) / float64(n)
-	if got := d.checks.Statistics(); got.CachedKeys != n {
-		return nil, fmt.Errorf("%d keys are in memory, want %d", got.CachedKeys, n)
+	if got := d.checks.Statistics(); got.Keys != n {
+		return nil, fmt.Errorf("%d keys are in memory, want %d", got.Keys, n)
 	}
 	return d, nil
 }
@@ -125,25 +136,25 @@ type costs struct {
 
 // measure measures blocks of two turns of each kind of check, in the order A B B A, and how long the uses of each
 // block then take to be written.
-func (d *decision) measure(ctx context.Context, p plan) (costs, error) {
+func (d *decision) measure(ctx context.Context, p Plan) (costs, error) {
 	checkKey := func(key string) error {
-		_, err := d.checks.Check(ctx, site.Call{Key: key, Method: "GET", Path: requestPath})
+		_, err := d.checks.Check(ctx, keyset.Call(key))
 		return err
 	}
 	var c costs
 	for block := range p.Blocks {
-		d.newDay(2 * p.checks)
+		d.newDay(2 * p.Checks)
 		runtime.GC()
-		least, err1 := d.spend(p.checks, d.leastCheck)
-		check, err2 := d.spend(p.checks, checkKey)
-		again, err3 := d.spend(p.checks, checkKey)
-		leastAgain, err4 := d.spend(p.checks, d.leastCheck)
+		least, err1 := d.spend(p.Checks, d.leastCheck)
+		check, err2 := d.spend(p.Checks, checkKey)
+		again, err3 := d.spend(p.Checks, checkKey)
+		leastAgain, err4 := d.spend(p.Checks, d.leastCheck)
 		uses := d.store.Uses.Load()
 		write, err5 := spend(func() error { return d.checks.Flush(ctx) })
 		if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
 			return c, err
 		}
-		n := float64(2 * p.checks)
+		n := float64(2 * p.Checks)
 		c.check = append(c.check, float64(check+again)/n)
 		c.least = append(c.least, float64(least+leastAgain)/n)
 		c.ratio = append(c.ratio, float64(check+again)/float64(least+leastAgain))
@@ -154,10 +165,10 @@ func (d *decision) measure(ctx context.Context, p plan) (costs, error) {
 }
 
 // sizes are how many keys a decision has, and the goals.
-func sizes(p plan) []size {
-	s := []size{{p.few, "1,000 keys", 3}, {p.many, "1,000,000 random keys", 3}}
-	if p.long {
-		s = append(s, size{p.most, "10,000,000 random keys", 3.5})
+func sizes(p Plan) []size {
+	s := []size{{p.Few, "1,000 keys", 3}, {p.Many, "1,000,000 random keys", 3}}
+	if p.Long {
+		s = append(s, size{p.Most, "10,000,000 random keys", 3.5})
 	}
 	return s
 }
@@ -168,9 +179,9 @@ type size struct {
 	goal float64
 }
 
-// measureDecision compares the check without HTTP with the least that one can be.
-func measureDecision(ctx context.Context, p plan) ([]line, error) {
-	var lines []line
+// Decision compares the check without HTTP with the least that one can be.
+func Decision(ctx context.Context, p Plan) ([]table.Line, error) {
+	var lines []table.Line
 	for _, s := range sizes(p) {
 		d, err := newDecision(ctx, s.n, nil)
 		if err != nil {
@@ -181,11 +192,13 @@ func measureDecision(ctx context.Context, p plan) ([]line, error) {
 			return lines, err
 		}
 		lines = append(lines, d.line(s, c))
-		if s.n == p.many {
-			lines = append(lines, d.writeLine(s, c), heapLine("heap for a key in use with its owner", d, 310))
+		if s.n == p.Many {
+			lines = append(lines,
+				table.Of("writing the last use of a key, "+s.what+" / its check", bench.NewSpread(c.write), 0.33),
+				heapLine("heap for a key in use with its owner", d, 310))
 		}
 	}
-	alone, err := newDecision(ctx, p.many, map[string]string{
+	alone, err := newDecision(ctx, p.Many, map[string]string{
 		"max_user_api_reqs_per_user_per_minute": "0", "max_user_api_reqs_per_user_per_day": "0",
 	})
 	if err != nil {
@@ -194,27 +207,20 @@ func measureDecision(ctx context.Context, p plan) ([]line, error) {
 	return append(lines, heapLine("heap for a key in use, without limits of owners", alone, 220)), nil
 }
 
-func (d *decision) line(s size, c costs) line {
-	ratio, check, least := bench.NewSpread(c.ratio), bench.NewSpread(c.check), bench.NewSpread(c.least)
-	l := line{
-		what: "check without HTTP, " + s.what + " with owners / minimum",
-		got:  ratio.String(), value: ratio.Median, goal: s.goal,
-		note: fmt.Sprintf("(%.0f ns / %.0f ns)", check.Median, least.Median),
-	}
+func (d *decision) line(s size, c costs) table.Line {
+	what := "check without HTTP, " + s.what + " with owners / minimum"
 	if d.maxKeys != defaultMaxKeys {
-		l.what = fmt.Sprintf("%s, MaxKeys %d", l.what, d.maxKeys)
+		what = fmt.Sprintf("%s, MaxKeys %d", what, d.maxKeys)
 	}
+	l := table.Of(what, bench.NewSpread(c.ratio), s.goal)
+	l.Note = fmt.Sprintf("(%.0f / %.0f ns)", bench.NewSpread(c.check).Median, bench.NewSpread(c.least).Median)
 	return l
 }
 
-func (d *decision) writeLine(s size, c costs) line {
-	ratio := bench.NewSpread(c.write)
-	return line{
-		what: "writing the last use of a key, " + s.what + " / its check",
-		got:  ratio.String(), value: ratio.Median, goal: 0.33,
-	}
+func heapLine(what string, d *decision, goal float64) table.Line {
+	return table.Line{What: what, Got: fmt.Sprintf("%.0f B", d.heap), Value: d.heap, Goal: goal, Unit: "B"}
 }
 
-func heapLine(what string, d *decision, goal float64) line {
-	return line{what: what, got: fmt.Sprintf("%.0f B", d.heap), value: d.heap, goal: goal, unit: "B"}
+func logger() *slog.Logger {
+	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 }

@@ -1,0 +1,129 @@
+package inside
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"userkeys"
+	"userkeys/authority"
+	"userkeys/internal/bench"
+	"userkeys/internal/bench/keyset"
+	"userkeys/internal/bench/table"
+	"userkeys/site"
+	"userkeys/store"
+)
+
+// grantsInTurn is how many grants are timed together.
+const grantsInTurn = 20
+
+// grants is a site on SQLite, each user of which grants a key once, and an app.
+type grants struct {
+	*authority.Authority
+	store *store.Store
+	app   *rsa.PublicKey
+	pem   string
+	users int
+}
+
+// Grants compares a grant, from the question to its stored answer, with the RSA encryption without which there is none.
+func Grants(ctx context.Context, p Plan) ([]table.Line, error) {
+	dir, err := os.MkdirTemp("", "userkeys-bench-*")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	g, err := newGrants(ctx, dir)
+	if err != nil {
+		return nil, err
+	}
+	var ratios, costs []float64
+	for range p.Blocks {
+		callers, err := g.newUsers(ctx, grantsInTurn)
+		if err != nil {
+			return nil, err
+		}
+		before, err1 := spend(g.encrypt)
+		granted, err2 := spend(func() error { return g.grantAll(ctx, callers) })
+		after, err3 := spend(g.encrypt)
+		if err := errors.Join(err1, err2, err3); err != nil {
+			return nil, err
+		}
+		ratios = append(ratios, 2*float64(granted)/float64(before+after))
+		costs = append(costs, float64(granted.Microseconds())/grantsInTurn)
+	}
+	l := table.Of("grant on SQLite, asked for and answered / RSA encryption alone", bench.NewSpread(ratios), table.NoGoal)
+	l.Note = fmt.Sprintf("(%.0f us)", bench.NewSpread(costs).Median)
+	return []table.Line{l}, nil
+}
+
+func newGrants(ctx context.Context, dir string) (*grants, error) {
+	st, err := keyset.OpenStore(ctx, dir)
+	if err != nil {
+		return nil, err
+	}
+	a, err := authority.New(ctx, authority.Config{Store: st, Logger: logger()})
+	if err != nil {
+		return nil, err
+	}
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		return nil, err
+	}
+	der, err := x509.MarshalPKIXPublicKey(&key.PublicKey)
+	if err != nil {
+		return nil, err
+	}
+	text := pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})
+	return &grants{Authority: a, store: st, app: &key.PublicKey, pem: string(text)}, nil
+}
+
+// newUsers makes n users and returns them at their browsers.
+func (g *grants) newUsers(ctx context.Context, n int) ([]site.Caller, error) {
+	var callers []site.Caller
+	for range n {
+		g.users++
+		name := fmt.Sprintf("user%d", g.users)
+		u, err := g.store.CreateUser(ctx, site.Account{User: site.User{
+			Username: name, TrustLevel: 1, Active: true, CreatedAt: time.Now().UTC(),
+		}}, site.Caller{As: "system", User: site.User{Admin: true}})
+		if err != nil {
+			return nil, err
+		}
+		callers = append(callers, site.Caller{User: u, Session: site.Session{ID: "of " + name}, Address: "192.0.2.1"})
+	}
+	return callers, nil
+}
+
+func (g *grants) grantAll(ctx context.Context, callers []site.Caller) error {
+	for i, by := range callers {
+		q, err := g.Prepare(ctx, site.AuthorizationRequest{
+			ApplicationName: "bench", ClientID: fmt.Sprintf("client-%d-%d", g.users, i), Nonce: "nonce",
+			Scopes: userkeys.Scopes{userkeys.ScopeRead}, PublicKey: g.pem,
+		}, by)
+		if err != nil {
+			return err
+		}
+		if _, err := g.Grant(ctx, authority.Approval{By: by, Consent: q.ID}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// encrypt encrypts as often as grantAll does.
+func (g *grants) encrypt() error {
+	for range grantsInTurn {
+		if _, err := rsa.EncryptOAEP(sha256.New(), rand.Reader, g.app, make([]byte, 150), nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
