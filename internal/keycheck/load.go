@@ -3,11 +3,10 @@ package keycheck
 import (
 	"context"
 	"errors"
-	"fmt"
-	"runtime/debug"
 	"time"
 
 	"userkeys"
+	"userkeys/internal/jobs"
 	"userkeys/internal/limit"
 	"userkeys/site"
 )
@@ -128,8 +127,8 @@ func (ck *Checker) fly(ctx context.Context, f *flight) {
 	s.Lock()
 	defer s.Unlock()
 	switch landed := s.landed(f); {
-	case errors.Is(err, userkeys.Unavailable):
-		f.err = err
+	case err != nil && !errors.Is(err, userkeys.ErrInvalidKey):
+		f.err = Unavailable(err)
 	case !landed: // what was found may no longer be so
 	case renewed != nil:
 		s.rename(p, *renewed)
@@ -171,40 +170,29 @@ func (s *shard) rename(p place, to alias) {
 }
 
 // read reads the key with hash h from the database. If that is the hash which a key had before it was renewed, it
-// returns the hash that the key has now.
-func (ck *Checker) read(ctx context.Context, h userkeys.KeyHash) (loaded, *alias, error) {
+// returns the hash that the key has now. A panic of the store is an error: this runs in no handler.
+func (ck *Checker) read(ctx context.Context, h userkeys.KeyHash) (l loaded, renewed *alias, err error) {
+	defer jobs.Catch(&err)
 	select {
 	case ck.loads <- struct{}{}:
 		defer func() { <-ck.loads }()
 	case <-ctx.Done():
-		return loaded{}, nil, Unavailable(ctx.Err())
+		return loaded{}, nil, ctx.Err()
 	}
 	p := ck.policy.Load()
-	k, err := ck.storedKey(ctx, h)
+	k, err := ck.store.KeyByHash(ctx, h)
 	now := ck.now()
 	switch {
-	case errors.Is(err, userkeys.NotFound):
+	case errors.Is(err, userkeys.NotFound), err == nil && !k.Live(now):
 		return loaded{}, nil, userkeys.ErrInvalidKey
 	case err != nil:
-		return loaded{}, nil, Unavailable(err)
-	case !k.Live(now):
-		return loaded{}, nil, userkeys.ErrInvalidKey
+		return loaded{}, nil, err
 	case k.Hash != h && k.OldHash == h && now.Before(k.OldUntil): // it has an end of its own
 		return loaded{}, &alias{to: k.Hash, ends: k.OldUntil.UnixMicro(), fresh: true}, nil
 	case k.Hash != h:
 		return loaded{}, nil, userkeys.ErrInvalidKey
 	}
 	return ck.loaded(p, k), nil, nil
-}
-
-// storedKey asks the store. A panic of the store is an error, so that the requests that wait fail, as a handler would.
-func (ck *Checker) storedKey(ctx context.Context, h userkeys.KeyHash) (k site.StoredKey, err error) {
-	defer func() {
-		if cause := recover(); cause != nil {
-			err = fmt.Errorf("panic: %v\n%s", cause, debug.Stack())
-		}
-	}()
-	return ck.store.KeyByHash(ctx, h)
 }
 
 func (ck *Checker) loaded(p *policy, k site.StoredKey) loaded {
