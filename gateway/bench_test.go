@@ -20,7 +20,7 @@ import (
 	"time"
 
 	"userkeys"
-	"userkeys/gateway/internal/forward"
+	"userkeys/gateway/internal/transport"
 	"userkeys/site"
 )
 
@@ -55,7 +55,7 @@ func BenchmarkProxyRatio(b *testing.B) {
 	}
 	plain := &httputil.ReverseProxy{
 		Rewrite:   func(pr *httputil.ProxyRequest) { pr.SetURL(u); pr.SetXForwarded() },
-		Transport: forward.NewTransport("", 30*time.Second), BufferPool: &benchBuffers{},
+		Transport: transport.Standard(transport.Config{HeaderTimeout: 30 * time.Second}), BufferPool: &benchBuffers{},
 	}
 	b.Run("key", func(b *testing.B) {
 		compare(b, plain, newProxy(b, ProxyConfig{Upstream: u, Checker: &quickChecker{}}), 200)

@@ -8,7 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"userkeys/gateway/internal/forward"
+	"userkeys/gateway/internal/transport"
 	"userkeys/internal/testkit/nettest"
 )
 
@@ -19,9 +19,10 @@ func inMemory(t *testing.T, cfg ProxyConfig, reply func(head string, c net.Conn)
 	synctest.Test(t, func(t *testing.T) {
 		behind, front := nettest.ListenPipe(), nettest.ListenPipe()
 		up := newUpstreamOn(t, behind, reply)
-		tr := forward.NewTransport("", 30*time.Second)
-		tr.DialContext = behind.Dial
-		cfg.Upstream, cfg.Transport = up.url(), tr
+		cfg.Upstream = up.url()
+		cfg.Transport = transport.New(transport.Config{
+			Upstream: cfg.Upstream, HeaderTimeout: 30 * time.Second, Dial: behind.Dial,
+		})
 		s := &http.Server{Handler: newProxy(t, cfg)}
 		Limits(s)
 		var served sync.WaitGroup

@@ -45,7 +45,10 @@ type ProxyConfig struct {
 	MinUploadRate int
 	Logger        *slog.Logger      // nil: none
 	Transport     http.RoundTripper // nil: one made for this upstream, HTTP/1.1 with keep-alive; never with a Unix socket
-	Now           func() time.Time  // nil: the system's clock
+	// StandardTransport makes it one of net/http also for the usual requests to an upstream without TLS, which take less
+	// time over a transport of our own.
+	StandardTransport bool
+	Now               func() time.Time // nil: the system's clock
 }
 
 // Proxy is the door before a website. A request with a key is checked,
@@ -80,13 +83,6 @@ func NewProxy(cfg ProxyConfig) (*Proxy, error) {
 		cfg.Now = time.Now
 	}
 	cfg.IdentityHeaders = headers.Canonical(cfg.IdentityHeaders)
-	socket := ""
-	if cfg.Upstream.Scheme == unixScheme {
-		socket, cfg.Upstream = cfg.Upstream.Path, &url.URL{Scheme: "http", Host: "localhost"}
-	}
-	if cfg.Transport == nil {
-		cfg.Transport = forward.NewTransport(socket, cfg.ResponseHeaderTimeout)
-	}
 	keys := keyCheck{cfg.Checker, newRefusalLog(cfg.Logger, cfg.ClientIPs.Of, cfg.Now)}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
@@ -95,8 +91,9 @@ func NewProxy(cfg ProxyConfig) (*Proxy, error) {
 		cfg: cfg, keys: keys, monitor: monitor.New(cfg.Checker),
 		headers: headers.NewTable(headers.NamesOf(cfg.IdentityHeaders), cfg.LoginHeaders),
 		forward: forward.New(forward.Config{
-			Upstream: cfg.Upstream, Cookies: cfg.SessionCookies, StallTimeout: cfg.StallTimeout,
-			MinUploadRate: cfg.MinUploadRate, Transport: cfg.Transport, Logger: cfg.Logger, Now: cfg.Now,
+			Upstream: cfg.Upstream, Cookies: cfg.SessionCookies,
+			HeaderTimeout: cfg.ResponseHeaderTimeout, StallTimeout: cfg.StallTimeout, MinUploadRate: cfg.MinUploadRate,
+			Standard: cfg.StandardTransport, Transport: cfg.Transport, Logger: cfg.Logger, Now: cfg.Now,
 		}),
 	}, nil
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"userkeys"
-	"userkeys/gateway/internal/forward"
+	"userkeys/gateway/internal/transport"
 	"userkeys/site"
 )
 
@@ -330,7 +330,7 @@ func TestNewProxyRefusesBadConfigurations(t *testing.T) {
 	if _, err := NewProxy(ProxyConfig{Upstream: good, Checker: c}); err != nil {
 		t.Errorf("a good configuration was refused: %v", err)
 	}
-	if tr := forward.NewTransport("", 0); tr.Proxy != nil {
+	if tr := transport.Standard(transport.Config{}); tr.Proxy != nil {
 		t.Error("the transport asks the environment for a proxy")
 	}
 }

@@ -33,17 +33,19 @@ func (a *ailing) SyscallConn() (syscall.RawConn, error) { return a.Conn.(syscall
 // yet, is seen before a byte of the next request is written.
 func TestIdleConnectionIsLookedAtBeforeUse(t *testing.T) {
 	t.Parallel()
-	up := newUpstream(t, func(head string, c net.Conn) {
-		_, _ = io.WriteString(c, okReply)
-		if strings.Contains(head, "/first") {
-			_ = c.Close()
+	for _, standard := range []bool{false, true} {
+		up := newUpstream(t, func(head string, c net.Conn) {
+			_, _ = io.WriteString(c, okReply)
+			if strings.Contains(head, "/first") {
+				_ = c.Close()
+			}
+		})
+		first := &ailing{mute: true, standard: standard, ails: func(a *ailing, p []byte) (int, error) { return a.Conn.Write(p) }}
+		addr := ailingOnce(t, up, first)
+		untilReadable(t, first.Conn)
+		got := send(t, addr, post("/x", "body"))
+		if lines := requestLines(up); got.body != "ok" || lines != "GET /first, POST /x" {
+			t.Errorf("net/http %v: got %+v, the upstream %q", standard, got, lines)
 		}
-	})
-	first := &ailing{mute: true, ails: func(a *ailing, p []byte) (int, error) { return a.Conn.Write(p) }}
-	addr := ailingOnce(t, up, first)
-	untilReadable(t, first.Conn)
-	got := send(t, addr, post("/x", "body"))
-	if lines := requestLines(up); got.body != "ok" || lines != "GET /first, POST /x" {
-		t.Errorf("got %+v, the upstream %q", got, lines)
 	}
 }

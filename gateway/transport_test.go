@@ -5,11 +5,12 @@ import (
 	"errors"
 	"io"
 	"net"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
 
-	"userkeys/gateway/internal/forward"
+	"userkeys/gateway/internal/transport"
 )
 
 // ailing is a connection to an upstream that a test breaks after its first answer.
@@ -19,6 +20,8 @@ type ailing struct {
 	closed chan struct{}
 	ails   func(a *ailing, p []byte) (int, error) // writes when it is broken
 	mute   bool                                   // its end cannot be read
+
+	standard bool // the transport is that of net/http
 }
 
 // Write writes, or fails as the test says.
@@ -54,18 +57,18 @@ func (a *ailing) Close() error {
 func ailingOnce(t *testing.T, up *upstream, first *ailing) (addr string) {
 	t.Helper()
 	first.broken, first.closed = make(chan struct{}), make(chan struct{})
-	tr := forward.NewTransport("", 0)
-	dial := tr.DialContext
 	var dials atomic.Int64
-	tr.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
-		c, err := dial(ctx, network, address)
+	cfg := transport.Config{Upstream: up.url(), Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
+		c, err := new(net.Dialer).DialContext(ctx, network, address)
 		if err != nil || dials.Add(1) > 1 {
 			return c, err
 		}
-		counted := c.(*forward.Conn)
-		first.Conn = counted.Conn
-		counted.Conn = first
-		return c, nil
+		first.Conn = c
+		return first, nil
+	}}
+	tr := transport.New(cfg)
+	if first.standard {
+		tr = transport.Standard(cfg)
 	}
 	addr = listen(t, newProxy(t, ProxyConfig{Upstream: up.url(), Transport: tr}))
 	if got := send(t, addr, get("/first")); got.body != "ok" {
@@ -86,21 +89,24 @@ func requestLines(up *upstream) string {
 
 func TestRequestOfWhichNothingWasWrittenIsSentAgain(t *testing.T) {
 	t.Parallel()
-	for name, ails := range map[string]func(a *ailing, p []byte) (int, error){
-		"writing fails": func(*ailing, []byte) (int, error) { return 0, errors.New("broken pipe") },
+	fails := func(*ailing, []byte) (int, error) { return 0, errors.New("broken pipe") }
+	for name, first := range map[string]ailing{
+		"writing fails":             {ails: fails},
+		"writing fails in net/http": {ails: fails, standard: true},
 		// The transport meets the end first, and takes it for an answer that never came.
-		"the end is read before": func(a *ailing, _ []byte) (int, error) {
+		"the end is read before": {standard: true, ails: func(a *ailing, _ []byte) (int, error) {
 			_ = a.Conn.(*net.TCPConn).CloseRead()
 			<-a.closed
 			return 0, net.ErrClosed
-		},
+		}},
 	} {
 		for _, request := range []string{post("/x", "body"), post("/x", ""), post("/x", "body", withKey()...), "PATCH" + post("/x", "body")[4:], get("/x")} {
 			method, _, _ := strings.Cut(request, " ")
 			t.Run(name+", "+method, func(t *testing.T) {
 				t.Parallel()
+				first := first
 				up := newUpstream(t, nil)
-				addr := ailingOnce(t, up, &ailing{ails: ails})
+				addr := ailingOnce(t, up, &first)
 				got := send(t, addr, request)
 				if lines := requestLines(up); got.body != "ok" || lines != "GET /first, "+method+" /x" {
 					t.Errorf("got %+v, the upstream %q", got, lines)
@@ -136,19 +142,21 @@ func TestRequestThatWasWrittenIsSentAgainOnlyIfItIsIdempotent(t *testing.T) {
 		{"POST with another", post("/x", "", "X-Idempotency-Key: 1"), false},
 		{"PATCH", "PATCH" + post("/x", "body")[4:], false},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			up := newUpstream(t, nil)
-			addr := ailingOnce(t, up, &ailing{ails: breaks})
-			got := send(t, addr, tt.request)
-			lines := requestLines(up)
-			if tt.again && (got.status != 200 || strings.Count(lines, "/x") != 1) || !tt.again && (got.status != 502 || strings.Contains(lines, "/x")) {
-				t.Errorf("got %+v, the upstream %q", got, lines)
-			}
-			if tt.again && strings.HasSuffix(tt.request, "body") && up.body[len(up.body)-1] != "body" {
-				t.Errorf("the upstream got the body %q", up.body[len(up.body)-1])
-			}
-		})
+		for _, standard := range []bool{false, true} {
+			t.Run(tt.name+", net/http "+strconv.FormatBool(standard), func(t *testing.T) {
+				t.Parallel()
+				up := newUpstream(t, nil)
+				addr := ailingOnce(t, up, &ailing{ails: breaks, standard: standard})
+				got := send(t, addr, tt.request)
+				lines := requestLines(up)
+				if tt.again && (got.status != 200 || strings.Count(lines, "/x") != 1) || !tt.again && (got.status != 502 || strings.Contains(lines, "/x")) {
+					t.Errorf("got %+v, the upstream %q", got, lines)
+				}
+				if tt.again && strings.HasSuffix(tt.request, "body") && up.body[len(up.body)-1] != "body" {
+					t.Errorf("the upstream got the body %q", up.body[len(up.body)-1])
+				}
+			})
+		}
 	}
 }
 

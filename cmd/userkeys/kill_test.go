@@ -13,6 +13,7 @@ import (
 
 	"userkeys"
 	"userkeys/internal/testkit"
+	"userkeys/internal/testkit/nettest"
 )
 
 // killRounds is how often the server is killed: a few times in every test run, often in the long one.
@@ -118,11 +119,13 @@ func keep(t *testing.T, s *testkit.Site, round, client int, p *promise) {
 	}
 }
 
-// strain has alice grant and revoke on all clients at once until the server is killed.
+// strain has alice grant and revoke on all clients at once until the server is killed, some time after the first
+// acknowledgement.
 func strain(t *testing.T, p *testkit.Process, alice *testkit.Person, promises []promise) int {
 	t.Helper()
 	stop := make(chan struct{})
 	counts := make([]int, len(promises))
+	first := make(chan struct{}, len(promises))
 	var wg sync.WaitGroup
 	for i := range promises {
 		wg.Go(func() {
@@ -135,10 +138,19 @@ func strain(t *testing.T, p *testkit.Process, alice *testkit.Person, promises []
 				if !step(alice, i, &promises[i], &counts[i]) {
 					return
 				}
+				select {
+				case first <- struct{}{}:
+				default:
+				}
 			}
 		})
 	}
-	time.Sleep(time.Duration(100+rand.IntN(300)) * time.Millisecond)
+	select {
+	case <-first:
+	case <-time.After(nettest.Patience):
+		t.Error("nothing was acknowledged")
+	}
+	time.Sleep(rand.N(300 * time.Millisecond)) // the moment of the kill is what this test draws
 	p.Kill()
 	close(stop)
 	wg.Wait()

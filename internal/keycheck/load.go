@@ -31,6 +31,7 @@ type found struct {
 	*shard
 	*account
 	number uint32
+	hash   userkeys.KeyHash // of the key that was shown
 	at     limit.Moment
 	ends   int64 // unix microseconds, of the key before a renewal; 0: with the record
 }
@@ -60,7 +61,7 @@ func (ck *Checker) find(ctx context.Context, h *userkeys.KeyHash, now time.Time)
 				s.Unlock()
 				return found{}, userkeys.ErrInvalidKey
 			}
-			return found{s, a, number, at, ends}, nil
+			return found{s, a, number, *h, at, ends}, nil
 		}
 		renewed := s.aliases[p]
 		bad := s.unknown.Has(&hash, now)

@@ -44,6 +44,9 @@ func siteConfig(
 			return cfg, err
 		}
 	}
+	if cfg.StandardTransport, err = standardTransport(o.Transport); err != nil {
+		return cfg, err
+	}
 	if cfg.MinUploadRate, err = minUploadRate(o.MinUploadRate); err != nil {
 		return cfg, err
 	}
@@ -56,6 +59,14 @@ func siteConfig(
 	cfg.ClientIPHeader = o.ClientIPHeader
 	nobody := len(cfg.TrustedProxies) == 0 && !cfg.TrustUnix
 	return cfg, checkClientIPHeader(o.ClientIPHeader, f.Changed("client-ip-header") && nobody)
+}
+
+// standardTransport reads --upstream-transport.
+func standardTransport(value string) (bool, error) {
+	if value != sitedata.TransportSynchronous && value != sitedata.TransportStandard {
+		return false, fmt.Errorf("--upstream-transport: %q is neither synchronous nor standard", value)
+	}
+	return value == sitedata.TransportStandard, nil
 }
 
 // minUploadRate returns the rate for [gateway.ProxyConfig], in which a negative rate means none.

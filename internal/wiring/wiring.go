@@ -43,14 +43,16 @@ type Config struct {
 
 	Upstream        *url.URL // nil: the site stands alone
 	UpstreamTimeout time.Duration
-	MinUploadRate   int      // see gateway.ProxyConfig
-	OwnPaths        []string // answered here although there is an upstream
-	NoFallback      bool     // server.FallbackPaths are not answered where the upstream says 404
-	TrustedProxies  []netip.Prefix
-	TrustUnix       bool           // see gateway.ClientIPConfig
-	ClientIPHeader  string         // in which they tell whose request it is, see gateway.ClientIPConfig
-	VaryByKey       bool           // see gateway.ProxyConfig
-	AskFrom         []netip.Prefix // see gateway.AskedConfig
+	// StandardTransport sends every request to the upstream by net/http, see gateway.ProxyConfig.
+	StandardTransport bool
+	MinUploadRate     int      // see gateway.ProxyConfig
+	OwnPaths          []string // answered here although there is an upstream
+	NoFallback        bool     // server.FallbackPaths are not answered where the upstream says 404
+	TrustedProxies    []netip.Prefix
+	TrustUnix         bool           // see gateway.ClientIPConfig
+	ClientIPHeader    string         // in which they tell whose request it is, see gateway.ClientIPConfig
+	VaryByKey         bool           // see gateway.ProxyConfig
+	AskFrom           []netip.Prefix // see gateway.AskedConfig
 
 	Scopes []userkeys.Scope  // the site's own
 	Pinned map[string]string // settings that cannot be changed while running
@@ -273,7 +275,7 @@ func (s *Site) doors(cfg Config, clients *gateway.ClientIPs) (http.Handler, erro
 			IdentityHeaders:       cfg.IdentityHeaders,
 			SessionCookies:        append(s.Identity.CookieNames(), s.Logins.CookieName()),
 			ResponseHeaderTimeout: cfg.UpstreamTimeout, Logger: cfg.Logger,
-			MinUploadRate: cfg.MinUploadRate,
+			MinUploadRate: cfg.MinUploadRate, StandardTransport: cfg.StandardTransport,
 		})
 		if err != nil {
 			return nil, err

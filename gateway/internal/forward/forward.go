@@ -17,16 +17,19 @@ import (
 	"time"
 
 	"userkeys/gateway/internal/headers"
+	"userkeys/gateway/internal/transport"
 	"userkeys/internal/logs"
 )
 
 // Config is what a [Proxy] is made of.
 type Config struct {
-	Upstream      *url.URL
+	Upstream      *url.URL          // http, https, or unix and the path of a socket
 	Cookies       []string          // names of the cookies that no upstream may set
+	HeaderTimeout time.Duration     // how long the upstream may think before it answers
 	StallTimeout  time.Duration     // how long a client may take for one piece of a body
 	MinUploadRate int               // bytes a second, measured over a minute; at most 0: any
-	Transport     http.RoundTripper // see [NewTransport]
+	Standard      bool              // all requests go by a transport of net/http
+	Transport     http.RoundTripper // nil: one of the package transport
 	Logger        *slog.Logger
 	Now           func() time.Time
 }
@@ -39,8 +42,25 @@ type Proxy struct {
 	broken  *logs.Errors // answers that broke off
 }
 
-// New returns a proxy. Every field of cfg but Cookies must be set.
+// newTransport returns a transport to the upstream, and makes a Unix socket an address that requests can name.
+func (c *Config) newTransport() http.RoundTripper {
+	way := transport.Config{HeaderTimeout: c.HeaderTimeout, Now: c.Now}
+	if c.Upstream.Scheme == "unix" {
+		way.Dial = transport.Socket(c.Upstream.Path)
+		c.Upstream = &url.URL{Scheme: "http", Host: "localhost"}
+	}
+	way.Upstream = c.Upstream
+	if c.Standard {
+		return transport.Standard(way)
+	}
+	return transport.New(way)
+}
+
+// New returns a proxy. Every field of cfg but Cookies and Transport must be set.
 func New(cfg Config) *Proxy {
+	if cfg.Transport == nil {
+		cfg.Transport = cfg.newTransport()
+	}
 	p := &Proxy{cfg: cfg, broken: logs.NewErrors(cfg.Logger, cfg.Now)}
 	p.reverse = &httputil.ReverseProxy{
 		Rewrite:        p.rewrite, // never Director: there a client's Connection header removes what we set

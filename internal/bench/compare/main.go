@@ -15,6 +15,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -54,12 +55,7 @@ func run(ctx context.Context) error {
 		return errors.New("-markdown writes all groups, so it does not go with -only")
 	}
 
-	var chosen []group
-	for _, g := range groups {
-		if strings.Contains(g.name, *only) {
-			chosen = append(chosen, g)
-		}
-	}
+	chosen := groupsNamed(*only)
 	if len(chosen) == 0 {
 		return fmt.Errorf("no group has %q in its name; see -help", *only)
 	}
@@ -68,7 +64,12 @@ func run(ctx context.Context) error {
 	if err := describe(ctx, out, p); err != nil {
 		return err
 	}
+	stopProfile, err := startProfile("compare") // the load, and what is measured without HTTP
+	if err != nil {
+		return err
+	}
 	missed, err := measure(ctx, out, chosen, p)
+	stopProfile()
 	if err != nil {
 		return err
 	}
@@ -85,6 +86,11 @@ func run(ctx context.Context) error {
 
 // document has the table, between two marks.
 const document = "docs/performance.md"
+
+// groupsNamed returns the groups with part in their names.
+func groupsNamed(part string) []group {
+	return slices.DeleteFunc(slices.Clone(groups), func(g group) bool { return !strings.Contains(g.name, part) })
+}
 
 func names(groups []group) string {
 	var names []string

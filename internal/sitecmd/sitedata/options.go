@@ -51,6 +51,7 @@ type ServeOptions struct {
 	URL             string
 	Upstream        string
 	UpstreamTimeout time.Duration
+	Transport       string
 	MinUploadRate   int
 	Own             []string
 	TrustedProxies  []string
@@ -66,6 +67,12 @@ type ServeOptions struct {
 	LogLevel        string
 }
 
+// The values of --upstream-transport.
+const (
+	TransportSynchronous = "synchronous"
+	TransportStandard    = "standard"
+)
+
 // AddFlags adds the options to the flags of a command.
 func (o *ServeOptions) AddFlags(f *pflag.FlagSet) {
 	o.Options.AddFlags(f)
@@ -78,6 +85,8 @@ func (o *ServeOptions) AddFlags(f *pflag.FlagSet) {
 		"website to pass requests to, such as http://127.0.0.1:3000 or unix:/run/site.sock")
 	f.DurationVar(&o.UpstreamTimeout, "upstream-timeout", 30*time.Second,
 		"how long the website may take until it begins to respond")
+	f.StringVar(&o.Transport, "upstream-transport", TransportSynchronous,
+		"how requests go to the website: synchronous, which takes less time, or standard, by Go's net/http only")
 	f.IntVar(&o.MinUploadRate, "min-upload-rate", 64,
 		"bytes per second that an upload to the website must reach, measured over a minute; 0 for no limit")
 	f.StringSliceVar(&o.Own, "own", nil, "paths to answer here although there is an upstream, such as "+

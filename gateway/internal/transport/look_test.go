@@ -1,6 +1,6 @@
 //go:build linux || darwin
 
-package forward
+package transport
 
 import (
 	"io"
@@ -44,7 +44,8 @@ func TestIsOver(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if isOver(conn, false) {
+			looked := newConn(conn)
+			if looked.isOver() {
 				t.Error("an open connection is over")
 			}
 			if _, err := io.WriteString(server, parting); err != nil {
@@ -52,10 +53,11 @@ func TestIsOver(t *testing.T) {
 			}
 			_ = server.Close()
 			untilReadable(t, conn)
-			if !isOver(conn, false) {
+			if !looked.isOver() {
 				t.Error("a closed connection is not over")
 			}
-			if secure := isOver(conn, true); secure != (parting == "") {
+			looked.secure = true
+			if secure := looked.isOver(); secure != (parting == "") {
 				t.Errorf("under TLS: over is %v", secure)
 			}
 		})
