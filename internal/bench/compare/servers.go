@@ -110,7 +110,7 @@ func guarded(a *authority.Authority, door func(gateway.Checker) func(http.Handle
 type order struct {
 	keys     keyset.Keys
 	upstream *url.URL
-	dir      string // for a database
+	dir      string // for a database; below that of the keys, which the fleet removes
 }
 
 func readOrder() (order, error) {
@@ -123,7 +123,7 @@ func readOrder() (order, error) {
 		return order{}, err
 	}
 	o := order{keys: keyset.Keys(keys).First(n), upstream: &url.URL{Scheme: "http", Host: os.Getenv(upstreamVariable)}}
-	o.dir, err = os.MkdirTemp("", "userkeys-bench-*")
+	o.dir, err = os.MkdirTemp(filepath.Dir(os.Getenv(keysVariable)), "server-*")
 	return o, err
 }
 
