@@ -267,6 +267,21 @@ func TestRevokeDuringALookUp(t *testing.T) {
 	}
 }
 
+// TestStoreThatPanics: a look-up is made for all requests that wait for it, in no handler. A panic of the store refuses
+// them with 503 and ends nothing else.
+func TestStoreThatPanics(t *testing.T) {
+	t.Parallel()
+	f := &flaky{}
+	d := newTestSite(t, dbtest.SQLite(t), withFlaky(f))
+	key, _ := d.grant(d.alice, request())
+	f.set(func(f *flaky) { f.byHash = func(userkeys.KeyHash) error { panic("the store") } })
+	if _, err := d.check(key, "GET", "/x"); !errors.Is(err, userkeys.Unavailable) || !strings.Contains(err.Error(), "panic: the store") {
+		t.Errorf("while the store panics: %v", err)
+	}
+	f.set(func(f *flaky) { f.byHash = nil })
+	d.mustCheck(key)
+}
+
 func TestManyMissesLoadOnce(t *testing.T) {
 	t.Parallel()
 	f := &flaky{}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -36,6 +37,9 @@ type APIError struct {
 	Messages   []string      // for people, without control characters; may be empty
 	RetryAfter time.Duration // when to try again; 0 if the site does not say
 	LimitCode  string        // the limit that was hit: "user_api_key_limiter_60_secs"
+	// AsksPassword reports that a web server before the site, or the website, asks for a password of its own (401 with
+	// a challenge that browsers answer). It says nothing about the key.
+	AsksPassword bool
 
 	// Method and Path are those of the request, for [Credential.Diagnose]; empty if the error does not come from [Do].
 	Method, Path string
@@ -53,6 +57,8 @@ func (e *APIError) Error() string {
 		s += ": " + strings.Join(e.Messages, "; ")
 	case e.Reason != "":
 		s += ": " + e.Reason
+	case e.AsksPassword:
+		s += ": its web server asks for a password of its own"
 	}
 	if e.RetryAfter > 0 {
 		s += fmt.Sprintf("; try again in %v", e.RetryAfter)
@@ -136,7 +142,16 @@ func ParseError(status int, h http.Header, body []byte) *APIError {
 	case kind == "text/plain": // the limits per address answer so
 		e.Messages = messages([]string{string(body)})
 	}
+	e.AsksPassword = status == http.StatusUnauthorized && e.Type == "" && e.Reason == "" && challenges(h)
 	return e
+}
+
+// challenges reports whether an answer has a challenge for which browsers ask for a password.
+func challenges(h http.Header) bool {
+	return slices.ContainsFunc(h.Values("WWW-Authenticate"), func(c string) bool {
+		scheme, _, _ := strings.Cut(strings.ToLower(strings.TrimSpace(c)), " ")
+		return slices.Contains([]string{"basic", "digest", "negotiate", "ntlm"}, scheme)
+	})
 }
 
 func messages(in []string) []string {

@@ -102,8 +102,9 @@ func Probe(ctx context.Context, base *http.Client, site string) (Support, error)
 		return Support{}, unreachable(req, err)
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode >= 500 {
-		return Support{}, ParseError(resp.StatusCode, resp.Header, nil)
+	refused := ParseError(resp.StatusCode, resp.Header, nil)
+	if refused.Status == http.StatusTooManyRequests || refused.Status >= 500 || refused.AsksPassword {
+		return Support{}, refused
 	}
 	version, err := strconv.Atoi(resp.Header.Get("Auth-Api-Version"))
 	folder, ok := strings.CutSuffix(resp.Request.URL.Path, newPath)

@@ -405,6 +405,37 @@ func TestAskedTooLateIsWhole(t *testing.T) {
 	}
 }
 
+// panics is a log whose every line panics.
+type panics struct{ slog.Handler }
+
+func (panics) Enabled(context.Context, slog.Level) bool { return true }
+
+func (panics) Handle(context.Context, slog.Record) error { panic("the log") }
+
+// TestAskedTooLateAndPanics: a panic while somebody is told that the check takes too long is a panic of the request. It
+// ends neither the program nor in a 200, which would be an answer that allows.
+func TestAskedTooLateAndPanics(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := &fakeChecker{script: func(site.Call) error { time.Sleep(2 * answerWithin); return nil }}
+		a := newAsked(t, AskedConfig{Checker: c, Logger: slog.New(panics{})})
+		r := httptest.NewRequest("GET", "/forwarded", nil)
+		r.Header = http.Header{"User-Api-Key": {aliceKey}, "X-Forwarded-Method": {"GET"}, "X-Forwarded-Uri": {"/"}}
+		w := httptest.NewRecorder()
+		defer func() {
+			cause, _ := recover().(string)
+			if !strings.HasPrefix(cause, "the log\n") || !strings.Contains(cause, "asked_test.go") {
+				t.Errorf("the request panics with %q", cause)
+			}
+			if w.Flushed || w.Body.Len() > 0 {
+				t.Errorf("it answers %d %s", w.Code, w.Body)
+			}
+		}()
+		a.ServeHTTP(w, r)
+		t.Errorf("it ends with %d", w.Code)
+	})
+}
+
 // A check whose web server has gone ends with it.
 func TestAskedIsLeft(t *testing.T) {
 	t.Parallel()

@@ -67,6 +67,10 @@ func IdentityHeaderNames(more ...IdentityHeader) []string {
 // stands for all that begin so. [Proxy] removes them from requests with a key, and most from all requests of clients.
 func ForgeableHeaders() (identity, overrides []string) { return headers.Forgeable() }
 
+// SharedCacheHeaders returns the headers that outrank Cache-Control for some cache that many clients share. [Proxy] and
+// [Guard] remove them, and X-Accel-Expires, from answers to requests with a key.
+func SharedCacheHeaders() []string { return headers.SharedCaches() }
+
 // countIdentity is how many headers [setIdentity] sets.
 func countIdentity(a userkeys.Access) int {
 	n := 4 + 2*min(len(a.ExternalID), 1)

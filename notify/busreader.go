@@ -2,8 +2,9 @@ package notify
 
 import (
 	"context"
-	"fmt"
 	"sync"
+
+	"userkeys/internal/jobs"
 )
 
 // A request asks a reader to read an inbox.
@@ -76,10 +77,6 @@ func (b *Bus) work(ends <-chan struct{}) {
 // do reads the inbox that a request asks for. If the store panics, the request fails, as a handler would.
 func (b *Bus) do(r *request) {
 	defer close(r.done)
-	defer func() {
-		if p := recover(); p != nil {
-			r.err = fmt.Errorf("panic: %v", p)
-		}
-	}()
+	defer jobs.Catch(&r.err)
 	r.messages, r.version, r.err = b.readNow(r.ctx, r.userID, r.subs)
 }

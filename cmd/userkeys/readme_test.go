@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"userkeys/internal/appcmd/appkeys"
@@ -99,12 +100,21 @@ func TestLoginTriesWhatItRecommends(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			s, browser := siteBeforeAWebsite(t, tt.website, tt.options...)
+			var sessions atomic.Int64 // requests for the session
+			s, browser := siteBeforeAWebsite(t, func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path == "/session/current.json" {
+					sessions.Add(1)
+				}
+				tt.website(w, r)
+			}, tt.options...)
 			cmd := exec.CommandContext(t.Context(), "userkeys", "login", s.URL, "--scopes", tt.scopes)
 			cmd.Env = append(os.Environ(), "BROWSER=follow", browser, appkeys.ConfigDirEnv+"="+t.TempDir(), appkeys.KeystoreEnv+"=plain")
 			out, err := cmd.CombinedOutput()
 			if err != nil || !strings.Contains(string(out), tt.want) || tt.not != "" && strings.Contains(string(out), tt.not) {
 				t.Errorf("%v, want %q:\n%s", err, tt.want, out)
+			}
+			if n := sessions.Load(); n > 1 {
+				t.Errorf("the session was asked for %d times, each of which counts as a call of the key", n)
 			}
 		})
 	}

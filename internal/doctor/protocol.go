@@ -21,11 +21,11 @@ func (e *examination) speaksNot(ctx context.Context) (string, string) {
 	status := last.Resp.StatusCode
 	var api *client.APIError
 	switch {
-	case errors.As(e.probeErr, &api):
-		return refusedUs(api)
 	case status == http.StatusUnauthorized:
 		return "the site asks for a password of its web server (401) before anything else",
 			"its administrator must let " + probePath + " and the API pass without"
+	case errors.As(e.probeErr, &api):
+		return refusedUs(api)
 	case status == http.StatusForbidden:
 		return "something before the site refuses programs (403)" +
 				said(", its server is %s", last.Resp.Header.Get("Server")),

@@ -29,9 +29,7 @@ func (ck *Checker) Check(ctx context.Context, c site.Call) (userkeys.Access, err
 	}
 	p := ck.policy.Load()
 	// The charge is made whether or not the caller still waits for the answer.
-	why, d := ck.decide(&f, p, c, now)
-	acc := f.access(&f.Data, &h)
-	f.Unlock()
+	acc, why, d := ck.decide(&f, p, c, now)
 	switch why {
 	case keyLimit:
 		return userkeys.Access{}, keyWindows.exceeded(d, p.limits)
@@ -62,23 +60,24 @@ const (
 	ownerGone
 )
 
-// decide charges and decides one request with a live key, whose shard is locked.
-func (ck *Checker) decide(f *found, p *policy, c site.Call, now time.Time) (refusal, limit.Decision) {
+// decide charges and decides one request with a live key, and unlocks its shard.
+func (ck *Checker) decide(f *found, p *policy, c site.Call, now time.Time) (userkeys.Access, refusal, limit.Decision) {
+	defer f.Unlock()
 	d, byUser := ck.charge(f, p)
 	switch {
 	case byUser:
-		return userLimit, d
+		return userkeys.Access{}, userLimit, d
 	case !d.OK:
-		return keyLimit, d
+		return userkeys.Access{}, keyLimit, d
 	case !c.ManagesItself && !f.standings.At(f.Data.standing).covers(c.Method, c.Path):
-		return noScope, d
+		return userkeys.Access{}, noScope, d
 	case !f.Data.is(ownerMayAct):
-		return suspended, d
+		return userkeys.Access{}, suspended, d
 	case f.Data.paused(now):
-		return ownerGone, d
+		return userkeys.Access{}, ownerGone, d
 	}
 	f.used(f.account, f.number, now)
-	return granted, d
+	return f.access(), granted, d
 }
 
 // Look returns what a key that is good now gives, and when it ends; the zero time: by itself never. It charges nothing
@@ -106,9 +105,9 @@ func (ck *Checker) Look(ctx context.Context, text string) (userkeys.Access, time
 	case f.Data.paused(now):
 		return none, time.Time{}, userkeys.ErrOwnerGone
 	case ends == 0:
-		return f.access(&f.Data, &h), time.Time{}, nil
+		return f.access(), time.Time{}, nil
 	}
-	return f.access(&f.Data, &h), time.UnixMicro(ends), nil
+	return f.access(), time.UnixMicro(ends), nil
 }
 
 // Holds reports whether an access that was given before would still be given. It charges nothing. It is for streams

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"userkeys"
+	"userkeys/internal/jobs"
 	"userkeys/internal/limit"
 	"userkeys/site"
 )
@@ -30,6 +31,7 @@ type found struct {
 	*shard
 	*account
 	number uint32
+	hash   userkeys.KeyHash // of the key that was shown
 	at     limit.Moment
 	ends   int64 // unix microseconds, of the key before a renewal; 0: with the record
 }
@@ -59,7 +61,7 @@ func (ck *Checker) find(ctx context.Context, h *userkeys.KeyHash, now time.Time)
 				s.Unlock()
 				return found{}, userkeys.ErrInvalidKey
 			}
-			return found{s, a, number, at, ends}, nil
+			return found{s, a, number, *h, at, ends}, nil
 		}
 		renewed := s.aliases[p]
 		bad := s.unknown.Has(&hash, now)
@@ -126,8 +128,8 @@ func (ck *Checker) fly(ctx context.Context, f *flight) {
 	s.Lock()
 	defer s.Unlock()
 	switch landed := s.landed(f); {
-	case errors.Is(err, userkeys.Unavailable):
-		f.err = err
+	case err != nil && !errors.Is(err, userkeys.ErrInvalidKey):
+		f.err = Unavailable(err)
 	case !landed: // what was found may no longer be so
 	case renewed != nil:
 		s.rename(p, *renewed)
@@ -169,24 +171,23 @@ func (s *shard) rename(p place, to alias) {
 }
 
 // read reads the key with hash h from the database. If that is the hash which a key had before it was renewed, it
-// returns the hash that the key has now.
-func (ck *Checker) read(ctx context.Context, h userkeys.KeyHash) (loaded, *alias, error) {
+// returns the hash that the key has now. A panic of the store is an error: this runs in no handler.
+func (ck *Checker) read(ctx context.Context, h userkeys.KeyHash) (l loaded, renewed *alias, err error) {
+	defer jobs.Catch(&err)
 	select {
 	case ck.loads <- struct{}{}:
 		defer func() { <-ck.loads }()
 	case <-ctx.Done():
-		return loaded{}, nil, Unavailable(ctx.Err())
+		return loaded{}, nil, ctx.Err()
 	}
 	p := ck.policy.Load()
 	k, err := ck.store.KeyByHash(ctx, h)
 	now := ck.now()
 	switch {
-	case errors.Is(err, userkeys.NotFound):
+	case errors.Is(err, userkeys.NotFound), err == nil && !k.Live(now):
 		return loaded{}, nil, userkeys.ErrInvalidKey
 	case err != nil:
-		return loaded{}, nil, Unavailable(err)
-	case !k.Live(now):
-		return loaded{}, nil, userkeys.ErrInvalidKey
+		return loaded{}, nil, err
 	case k.Hash != h && k.OldHash == h && now.Before(k.OldUntil): // it has an end of its own
 		return loaded{}, &alias{to: k.Hash, ends: k.OldUntil.UnixMicro(), fresh: true}, nil
 	case k.Hash != h:

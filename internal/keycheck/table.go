@@ -230,12 +230,12 @@ func (s *shard) repack() {
 	s.texts = packed
 }
 
-// access returns what a key of this record gives. h is the hash of the key that was shown.
-func (s *shard) access(r *record, h *userkeys.KeyHash) userkeys.Access {
-	text := s.textOf(r)
+// access returns what the key gives.
+func (f *found) access() userkeys.Access {
+	r, text := &f.Data, f.textOf(&f.Data)
 	return userkeys.Access{
-		KeyID: r.keyID, KeyHash: *h, ClientID: text[r.nameLen : r.nameLen+r.idLen], UserID: r.userID,
-		Username: text[:r.nameLen], ExternalID: text[r.nameLen+r.idLen:], Standing: &s.standings.At(r.standing).Standing,
+		KeyID: r.keyID, KeyHash: f.hash, ClientID: text[r.nameLen : r.nameLen+r.idLen], UserID: r.userID,
+		Username: text[:r.nameLen], ExternalID: text[r.nameLen+r.idLen:], Standing: &f.standings.At(r.standing).Standing,
 	}
 }
 

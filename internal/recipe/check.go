@@ -23,15 +23,20 @@ func CommandOf(text string) ([]string, bool) {
 	return nil, false
 }
 
-// Lacks returns what a configuration that somebody has lacks of the recipe in text for a web server, what stands at
-// another place than there, and what undoes the recipe: each a line for people. Comments, spaces and lines that may be
-// changed do not count, nor does what was added.
-func Lacks(name, text, have string) ([]string, error) {
+// Lacks returns what a configuration that somebody has lacks of the recipe for a web server, what stands at another
+// place than there, and what undoes the recipe or leads around it: each a line for people. Comments, spaces and lines
+// that may be changed do not count, nor does what else was added.
+func Lacks(name string, cfg Config, have string) ([]string, error) {
 	s, err := serverOf(name)
 	if err != nil {
 		return nil, err
 	}
-	want, got := s.codes(text), s.codes(have)
+	var text strings.Builder
+	if err := Write(&text, name, cfg); err != nil {
+		return nil, err
+	}
+	want, mayWant := s.codes(text.String())
+	got, mayGot := s.codes(have)
 	kept, spare := common(want, got)
 	var lacks []string
 	for i, line := range want {
@@ -44,8 +49,18 @@ func Lacks(name, text, have string) ([]string, error) {
 			spare = slices.Delete(spare, at, at+1)
 		}
 	}
-	for _, line := range s.undone(have) {
+	for _, line := range slices.Concat(s.undone(have), s.around(spare, mayWant, mayGot, cfg.App)) {
 		lacks = append(lacks, fmt.Sprintf("has: %s (requests reach the website that nobody was asked about)", line))
+	}
+	switch name {
+	case "nginx":
+		for _, line := range nginxUndone(have) {
+			lacks = append(lacks, "has: "+line)
+		}
+	case "haproxy":
+		for _, line := range haproxyUndone(have) {
+			lacks = append(lacks, "has: "+line)
+		}
 	}
 	return lacks, nil
 }
@@ -124,15 +139,18 @@ func common(want, got []string) (kept []bool, spare []string) {
 	return kept, spare
 }
 
-// codes are the lines of a configuration that count.
-func (s server) codes(text string) []string {
-	var codes []string
+// codes are the lines of a configuration that count, and those that may be changed.
+func (s server) codes(text string) (codes, yours []string) {
 	for line := range strings.Lines(text) {
-		if code, mayChange := s.code(line); code != "" && !mayChange {
+		switch code, mayChange := s.code(line); {
+		case code == "":
+		case mayChange:
+			yours = append(yours, code)
+		default:
 			codes = append(codes, code)
 		}
 	}
-	return codes
+	return codes, yours
 }
 
 // code is a line without its comment and with single spaces.

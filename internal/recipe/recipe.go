@@ -31,8 +31,10 @@ type Config struct {
 	Forged []string
 	// Overrides are headers that change what a request asks for, or hold API keys: the website gets none of a client.
 	Overrides []string
-	Own       []string // paths that serve answers; one that ends in / or * stands for every path that begins so
-	Fallback  []string // paths that serve answers for requests with a key
+	// SharedCaches are headers that outrank Cache-Control for caches that many clients share: an answer to a key has none.
+	SharedCaches []string
+	Own          []string // paths that serve answers; one that ends in / or * stands for every path that begins so
+	Fallback     []string // paths that serve answers for requests with a key
 }
 
 // SignInProxy is a program that decides about requests without a key. The zero value is none.
@@ -72,6 +74,7 @@ type server struct {
 	signInProxy bool     // it can ask another program about requests without a key
 	unix        bool     // it can ask over a Unix socket
 	unsafe      []string // what lets requests reach the website that nobody was asked about
+	ways        []string // expressions of what leads to the website, beside its address
 }
 
 const luaComment = "--"
@@ -84,23 +87,29 @@ func turnedOn(key string) []string {
 var servers = []server{
 	{
 		name: "nginx", file: "nginx.conf", comment: "#", signInProxy: true, unix: true,
-		unsafe: []string{"satisfy any", "underscores_in_headers on", "proxy_pass http://userkeys_website"},
+		unsafe: []string{"satisfy any", "underscores_in_headers on"},
+		ways:   []string{"userkeys_website"},
 	},
 	{name: "caddy", file: "Caddyfile", comment: "#", signInProxy: true, unix: true},
 	{
 		name: "traefik", file: "traefik.yml", comment: "#", signInProxy: true,
 		unsafe: append(turnedOn("trustForwardHeader"), "aliasHeadersStrategy: keep"),
+		ways:   []string{`service\s*:\s*website`},
 	},
 	{
 		name: "haproxy", file: "haproxy.cfg", comment: "#", signInProxy: true, unix: true,
 		unsafe: []string{"http-restrict-req-hdr-names preserve"},
+		ways:   []string{`(use_backend|default_backend)\s+website`},
 	},
 	{
 		name: "haproxy-lua", file: "userkeys.lua", comment: luaComment, signInProxy: true, unix: true,
 		unsafe: []string{"[[", "[="}, // begins a comment or a text of several lines
 	},
-	{name: "envoy", file: "envoy.yaml", comment: "#", unix: true, unsafe: turnedOn("failure_mode_allow")},
-	{name: "gateway-api", file: "gateway-api.yaml", comment: "#"},
+	{
+		name: "envoy", file: "envoy.yaml", comment: "#", unix: true, unsafe: turnedOn("failure_mode_allow"),
+		ways: []string{`cluster\s*:\s*website`, `\S*ExtAuthzPerRoute`},
+	},
+	{name: "gateway-api", file: "gateway-api.yaml", comment: "#", ways: []string{`name\s*:\s*website`}},
 }
 
 // Names returns the web servers that there are recipes for.

@@ -152,15 +152,8 @@ func pattern(path string) string {
 
 func snake(header string) string { return strings.ReplaceAll(strings.ToLower(header), "-", "_") }
 
-// sharedCacheHeaders outrank Cache-Control for caches that many clients share. An answer to a key has none of them, nor
-// X-Accel-Expires, which nginx takes out by itself.
-func sharedCacheHeaders() []string {
-	return []string{"Surrogate-Control", "Edge-Control", "CDN-Cache-Control", "Cloudflare-CDN-Cache-Control"}
-}
-
 var functions = template.FuncMap{
-	"sharedCacheHeaders": sharedCacheHeaders,
-	"join":               strings.Join, "lower": strings.ToLower,
+	"join": strings.Join, "lower": strings.ToLower,
 	"isExact": isExact, "plain": plain, "pattern": pattern,
 	"snake": snake, "variable": func(header string) string { return "id_" + snake(header) },
 	"nginxServer": Address.nginx, "caddyAddress": Address.caddy,

@@ -1,7 +1,6 @@
 package sitecmd
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"net"
@@ -39,8 +38,9 @@ program decides about requests without a key.
 
 With --check the command compares your file with the recipe for the options in
 its first line, and prints what it lacks. Lines that end in "yours" may differ,
-and you may add lines, but the recipe's lines must keep their order. The exit
-status is 1 if anything is missing.`
+and you may add lines, but the recipe's lines must keep their order. A line that
+undoes the recipe, or leads to the website around the question, is printed too.
+The exit status is 1 if anything is printed.`
 
 // recipeOptions are the options of `userkeys recipe`.
 type recipeOptions struct {
@@ -126,7 +126,7 @@ func (o *recipeOptions) recipe(name string, f *pflag.FlagSet) (recipe.Config, er
 	if err := o.readSite(f); err != nil {
 		return cfg, err
 	}
-	cfg.Strict, cfg.Carriers = o.strict, o.carriers
+	cfg.Strict, cfg.Carriers, cfg.SharedCaches = o.strict, o.carriers, gateway.SharedCacheHeaders()
 	cfg.Forged, cfg.Overrides = gateway.ForgeableHeaders()
 	var err error
 	if cfg.URL, err = websiteURL(o.url); err != nil {
@@ -312,11 +312,7 @@ func (o *recipeOptions) compare(cmd *cobra.Command, name string) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", o.check, err)
 	}
-	var text bytes.Buffer
-	if err := recipe.Write(&text, name, cfg); err != nil {
-		return err
-	}
-	lacks, err := recipe.Lacks(name, text.String(), string(have))
+	lacks, err := recipe.Lacks(name, cfg, string(have))
 	if err != nil {
 		return err
 	}

@@ -92,6 +92,11 @@ func mustBeWhole(t *testing.T, name, text string) {
 	if name == "haproxy-lua" {
 		return
 	}
+	for _, h := range gateway.SharedCacheHeaders() {
+		if strings.Contains("nginx caddy haproxy", name) && !strings.Contains(folded, strings.ToLower(h)) {
+			t.Errorf("%s does not take %s out of answers to keys", name, h)
+		}
+	}
 	for _, p := range append(gateway.OwnPaths(), server.FallbackPaths()...) {
 		if p = strings.ReplaceAll(strings.TrimSuffix(p, "*"), "_", "-"); !strings.Contains(folded, p) {
 			t.Errorf("%s does not name %s", name, p)
@@ -329,22 +334,69 @@ func TestRecipeCheckOptions(t *testing.T) {
 	}
 }
 
-// TestRecipeCheckFindsAWayAround: a location of somebody's own that leads to the website is named.
-func TestRecipeCheckFindsAWayAround(t *testing.T) {
+// TestRecipeCheckFindsWaysAround: what leads to the website around the question is named, and what does not is not.
+func TestRecipeCheckFindsWaysAround(t *testing.T) {
 	t.Parallel()
-	text, err := runRecipe("nginx", "--url", "https://www.example", "--app", "127.0.0.1:3000")
-	if err != nil {
-		t.Fatal(err)
-	}
-	i := strings.LastIndex(text, "}")
-	text = text[:i] + "    location /static/ { proxy_pass http://userkeys_website; }\n}\n"
-	file := filepath.Join(t.TempDir(), "nginx.conf")
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	out, err := runRecipe("nginx", "--check", file)
-	if cli.ExitCode(err) != 1 || !strings.HasPrefix(out, "has: location /static/ ") || strings.Count(out, "\n") != 1 {
-		t.Errorf("%q, %v", out, err)
+	const before, within = "    location / {", "        proxy_pass http://$userkeys_to;"
+	for _, tt := range []struct {
+		name, at, added string // at is a line before which the others are added; empty: at the end
+		found           string // the line that is named; empty: none
+	}{
+		{"nginx", before, "location /s/ { proxy_pass http://userkeys_website; }", "location /s/ { proxy_pass http://userkeys_website; }"},
+		{"nginx", before, "location /s/ {\n proxy_pass http://127.0.0.1:3000/x;\n}", "proxy_pass http://127.0.0.1:3000/x;"},
+		{"nginx", before, "location /s/ { proxy_pass \"http://LocalHost:3000\"; }", "location /s/ { proxy_pass \"http://LocalHost:3000\"; }"},
+		{"nginx", "", "upstream same { server [::1]:3000; }", "upstream same { server [::1]:3000; }"},
+		{"nginx", before, "location /s/ { proxy_pass http://127.0.0.1:30001; }", ""},
+		{"nginx", before, "location /s/ { proxy_pass http://10.127.0.0.1:3000; }", ""},
+		{"nginx", before, "# proxy_pass http://127.0.0.1:3000;", ""},
+		{"nginx", before, "location /s/ { proxy_pass http://$userkeys_to; }", "proxy_pass http://$userkeys_to; (nobody is asked"},
+		{"nginx", within, "location /s/ { proxy_pass http://$userkeys_to; }", ""},
+		{"nginx", within, "location /s/ { auth_request off; proxy_pass http://$userkeys_to; }", "auth_request off; (nobody is asked"},
+		{"nginx", within, "location /s/ { proxy_set_header X-Real-IP $remote_addr; }", "proxy_set_header X-Real-IP $remote_addr; (in this block"},
+		{"nginx", within, "if ($a) { add_header X-A '{'; }", "add_header X-A {; (in this block"},
+		{"nginx", within, "proxy_set_header X-Real-IP $remote_addr; add_header X-A ${a};", ""},
+		{"nginx", within, "rewrite ^/s /other/ last;", "rewrite ^/s /other/ last; (nginx does this before"},
+		{"nginx", within, "if ($a) { return 200 hello; }", "return 200 hello; (nginx does this before"},
+		{"nginx", within, "location ~ /\\. { return 404; }", ""},
+		{"nginx", within, "rewrite_by_lua_block { if a then b = {} end return }", "rewrite_by_lua_block; (nginx does this before"},
+		{"nginx", within, "header_filter_by_lua_block { local a = {}; return 1; }", ""},
+		{"nginx", before, "location /s/ { rewrite ^ /t/ last; add_header X-A b; }", ""},
+		{"caddy", "", "http://other.example {\n\treverse_proxy localhost:3000\n}", "reverse_proxy localhost:3000"},
+		{"caddy", "", "http://other.example {\n\treverse_proxy :3000\n}", "reverse_proxy :3000"},
+		{"caddy", "", "http://other.example {\n\treverse_proxy :3001\n}", ""},
+		{"traefik", "  middlewares:", "    more:\n      rule: x\n      service : 'website'", "service : 'website'"},
+		{"traefik", "  middlewares:", "    more:\n      rule: x\n      service: website-2", ""},
+		{"haproxy", "", "frontend more\n  default_backend  website", "default_backend website"},
+		{"haproxy", "", "backend more\n  server more 127.0.0.1:3000 check", "server more 127.0.0.1:3000 check"},
+		{"haproxy", "", "frontend more\n  http-request allow\n  default_backend more", ""},
+		{"haproxy", "    option http-restrict-req-hdr-names delete", "    http-request allow if { path /s }", "http-request allow if { path /s } (HAProxy"},
+		{"envoy", "", "x: { cluster: website }", "x: { cluster: website }"},
+		{"envoy", "", "x: { \"@type\": \"type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute\" }", "x: "},
+		{"gateway-api", "", "backendRefs: [{ name: website, port: 3000 }]", "backendRefs: "},
+	} {
+		text, err := runRecipe(tt.name, "--url", "https://www.example", "--app", "127.0.0.1:3000")
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := len(text)
+		if tt.at != "" {
+			at = strings.Index(text, "\n"+tt.at) + 1
+		}
+		// The line of the website in a file of HAProxy may be changed.
+		text = text[:at] + tt.added + "\n" + text[at:]
+		text = strings.Replace(text, "server website 127.0.0.1:3000 #", "server website 127.0.0.1:3000 maxconn 9 #", 1)
+		file := filepath.Join(t.TempDir(), "file")
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		out, err := runRecipe(tt.name, "--check", file)
+		want := 0
+		if tt.found != "" {
+			want = 1
+		}
+		if at == 0 || cli.ExitCode(err) != want || strings.Count(out, "\n") != want || !strings.HasPrefix(out, "has: "+tt.found) && want > 0 {
+			t.Errorf("%s with %s: %q, %v", tt.name, tt.added, out, err)
+		}
 	}
 }
 

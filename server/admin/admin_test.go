@@ -353,7 +353,7 @@ func TestAdminAPILists(t *testing.T) {
 	get("audit.json?limit=1").Must(t, 200, fmt.Sprintf(`"next":%d`, last))
 	get(fmt.Sprintf("audit.json?limit=1&before=%d", last)).Must(t, 200, fmt.Sprintf(`"id":%d`, last-1))
 	get("audit.json?user_id=1&key_id=3&action=key+revoked&since=2026-11-22T12:00:00Z").Must(t, 200, fmt.Sprintf(`{"events":[{"id":%d,`, last), `"next":null`)
-	for _, other := range []string{"user_id=99", "key_id=99", "action=revoked", "since=2026-11-22T12:00:00.000001Z"} {
+	for _, other := range []string{"user_id=99", "key_id=99", "action=key+granted&key_id=3&since=2026-11-22T12:00:00Z", "since=2026-11-22T12:00:00.000001Z"} {
 		get("audit.json?"+other).Must(t, 200, `{"events":[],"next":null}`)
 	}
 	get("users.json?filter=o&limit=1").Must(t, 200, `"username":"bob"`, `"next":2`)
@@ -367,6 +367,7 @@ func TestAdminAPILists(t *testing.T) {
 	for _, tt := range []struct{ name, path, text string }{
 		{"AD4 a cursor that is no id", "audit.json?before=1%27", "before must be a whole number"},
 		{"a key that is no id", "audit.json?key_id=x", "key_id must be a whole number"},
+		{"an action that is none", "audit.json?action=revoked", `did you mean \"key revoked\" or \"admin key revoked\"?`},
 		{"a time that is none", "audit.json?since=yesterday", "since must be a time"},
 		{"AD4 a negative cursor", "users.json?after=-1", "after must be a whole number"},
 		{"AD4 a cursor in another spelling", "keys.json?before=01", "before must be"},

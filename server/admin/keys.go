@@ -108,8 +108,11 @@ func (h *Handlers) listEvents(w http.ResponseWriter, r *http.Request, _ site.Cal
 }
 
 func (h *Handlers) auditFilter(r *http.Request, q input.Query) (site.AuditFilter, error) {
-	f := site.AuditFilter{Action: q.Get("action"), Before: q.Before, Limit: q.Limit}
+	f := site.AuditFilter{Before: q.Before, Limit: q.Limit}
 	var err error
+	if f.Action, err = site.ParseAuditAction(q.Get("action")); err != nil {
+		return f, err
+	}
 	if f.KeyID, err = q.Number("key_id"); err != nil {
 		return f, err
 	}

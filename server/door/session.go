@@ -2,7 +2,9 @@ package door
 
 import (
 	"context"
+	"fmt"
 	"net/http"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -23,7 +25,14 @@ const (
 func (d *Door) Extend(w http.ResponseWriter) { gateway.Deadlines{Write: takeTime}.Extend(w) }
 
 // StillThere refuses a request whose key or session has ended while it waits.
-func (d *Door) StillThere(r *http.Request, c site.Caller) error {
+//
+// If what the embedder gave panics, that is an error, for this is also asked outside of the request's handler.
+func (d *Door) StillThere(r *http.Request, c site.Caller) (err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			err = fmt.Errorf("panic: %v\n%s", cause, debug.Stack())
+		}
+	}()
 	if access, keyed := userkeys.FromContext(r.Context()); keyed {
 		return d.cfg.Authority.Holds(r.Context(), access)
 	}

@@ -952,6 +952,23 @@ func TestQuietAnswersEndWithTheirSession(t *testing.T) {
 	})
 }
 
+// TestSessionThatPanics: a session is looked at while its poll waits, in no handler. A panic there ends the poll with
+// 500, and nothing else.
+func TestSessionThatPanics(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := busSite(t)
+		f.pipes = nettest.ListenPipe()
+		s := f.live()
+		waits := f.later(s, busAddress, "alice", "/notification-alert/1=0", dontChunk, "true")
+		synctest.Wait()
+		f.Identity.PanicWith("the session")
+		if got := f.whole(waits); got.status != http.StatusInternalServerError || strings.Contains(got.text, "panic") {
+			t.Errorf("%+v", got)
+		}
+	})
+}
+
 // TestSessionsOfPolls: a session that ends while its poll waits gets nothing more.
 func TestSessionsOfPolls(t *testing.T) {
 	t.Parallel()

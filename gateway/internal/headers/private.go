@@ -48,15 +48,17 @@ func KeepPrivate(h http.Header, keyHeader string) {
 	h["Cache-Control"] = privately(h["Cache-Control"])
 }
 
-// forSharedCaches reports whether a header outranks Cache-Control for some shared cache: CDN-Cache-Control
-// (RFC 9213) and what products have like it, Surrogate-Control (Varnish, Fastly), X-Accel-Expires (nginx),
-// Edge-Control (Akamai).
+// sharedCaches are the headers that outrank Cache-Control for shared caches of some kind: Varnish and Fastly, Akamai,
+// all that know RFC 9213, and Cloudflare.
+var sharedCaches = []string{"Surrogate-Control", "Edge-Control", "CDN-Cache-Control", "Cloudflare-CDN-Cache-Control"}
+
+// SharedCaches returns the headers that outrank Cache-Control for some shared cache, but for X-Accel-Expires, which
+// nginx takes out of every answer by itself.
+func SharedCaches() []string { return slices.Clone(sharedCaches) }
+
+// forSharedCaches reports whether a header outranks Cache-Control for some shared cache, also one that no list names.
 func forSharedCaches(name string) bool {
-	switch name {
-	case "Surrogate-Control", "X-Accel-Expires", "Edge-Control":
-		return true
-	}
-	return strings.HasSuffix(name, "-Cache-Control")
+	return strings.HasSuffix(name, "-Cache-Control") || name == "X-Accel-Expires" || slices.Contains(sharedCaches, name)
 }
 
 // privately is Cache-Control for an answer that no shared cache may store.

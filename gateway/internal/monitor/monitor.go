@@ -3,6 +3,8 @@ package monitor
 
 import (
 	"context"
+	"fmt"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -139,7 +141,7 @@ func (m *Monitor) due() []*Followed {
 // look asks once. Whoever cannot be told in time that the key still holds is
 // cut: a stream is no place to wait in the dark.
 func (s *Followed) look(ctx context.Context) {
-	err := s.all.checker.Holds(ctx, s.access)
+	err := s.holds(ctx)
 	if err == nil {
 		return
 	}
@@ -151,6 +153,16 @@ func (s *Followed) look(ctx context.Context) {
 		return
 	}
 	s.out.Cut(end)
+}
+
+// holds asks whether the access still holds. A panic of the checker is an error.
+func (s *Followed) holds(ctx context.Context) (err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			err = userkeys.AsError(fmt.Errorf("panic: %v\n%s", cause, debug.Stack()))
+		}
+	}()
+	return s.all.checker.Holds(ctx, s.access)
 }
 
 // Ended is why a request was cut: the error that Holds gave.

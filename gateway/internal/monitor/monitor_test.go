@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -132,6 +133,24 @@ func TestWatchCutsWhatItCannotVouchForAndNothingElse(t *testing.T) {
 			fine[i].Stop()
 		}
 		time.Sleep(time.Second) // until the last round is over
+	})
+}
+
+// faulty is a checker that panics.
+type faulty struct{}
+
+func (faulty) Holds(context.Context, userkeys.Access) error { panic("the checker") }
+
+// TestWatchCutsWhenTheCheckerPanics: the request that the checker panics about ends, and the program does not.
+func TestWatchCutsWhenTheCheckerPanics(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := New(faulty{}).Follow(t.Context(), alice, newAnswer())
+		defer s.Stop()
+		<-s.Context().Done()
+		if err := context.Cause(s.Context()); !errors.Is(err, userkeys.Internal) || !strings.Contains(err.Error(), "panic: the checker") {
+			t.Errorf("it ends with %v", err)
+		}
 	})
 }
 

@@ -3,6 +3,7 @@ package question
 import (
 	"fmt"
 	"net/http"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"time"
@@ -88,21 +89,33 @@ func (q Question) RefuseNow(w http.ResponseWriter, write func(http.ResponseWrite
 // Timer calls a function when its time is over, unless it was stopped before.
 type Timer struct {
 	timer *time.Timer
-	ended chan struct{}
+	ended chan any // the cause of a panic, or nil
 }
 
-// AfterFunc has f called after d.
+// AfterFunc has f called after d, in a goroutine of its own.
 func AfterFunc(d time.Duration, f func()) Timer {
-	ended := make(chan struct{})
-	return Timer{time.AfterFunc(d, func() { defer close(ended); f() }), ended}
+	ended := make(chan any, 1)
+	return Timer{time.AfterFunc(d, func() {
+		defer func() {
+			cause := recover()
+			if cause != nil {
+				cause = fmt.Sprintf("%v\n%s", cause, debug.Stack())
+			}
+			ended <- cause
+		}()
+		f()
+	}), ended}
 }
 
-// Stop reports whether the function is not called any more. If it was called, it has returned.
+// Stop reports whether the function is not called any more. If it was called, it has returned. If it has panicked, Stop
+// does: the server then ends the connection and goes on, and an answer that was not begun does not become a 200.
 func (t Timer) Stop() bool {
 	if t.timer.Stop() {
 		return true
 	}
-	<-t.ended
+	if cause := <-t.ended; cause != nil {
+		panic(cause)
+	}
 	return false
 }
 

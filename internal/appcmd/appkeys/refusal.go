@@ -64,6 +64,10 @@ func refusal(k *client.Credential, e *client.APIError) *cli.Error {
 func refusalHelp(k *client.Credential, e *client.APIError) (int, string) {
 	scope, missing := strings.CutPrefix(e.Reason, "missing scope: ")
 	switch {
+	case e.AsksPassword:
+		return cli.ExitRefused, "a web server before the site, or the website itself, asks for a password of its own; " +
+			"this says nothing about the key. Who runs it must let requests with the header User-Api-Key, and those to " +
+			"/user-api-key and /.well-known/user-api-key, pass without one"
 	case e.Status == http.StatusForbidden && e.Reason == "invalid key":
 		return cli.ExitForbidden, "the key was revoked or has expired; get a new one: userkeys login " + k.Site
 	case e.Status == http.StatusForbidden && e.Reason == userkeys.ErrOwnerGone.Reason:

@@ -67,6 +67,7 @@ func TestCallExitCodes(t *testing.T) {
 	}{
 		{"/revoked", 4, "403: invalid key; the key was revoked or has expired; get a new one: userkeys login " + site.URL},
 		{"/write", 4, "403: missing scope: write; ask for it: userkeys login " + site.URL + " --scopes read,write (an administrator of the site may have to allow it first)"},
+		{"/password", 6, "401: unauthorized; a web server before the site, or the website itself, asks for a password of its own;"},
 		{"/other-403", 4, "it has read"},
 		{"/limited", 5, "429: limit: 20 per 60 s; try again in 13s"},
 		{"/invalid", 6, "400: raw is missing\ufffd[2J;"},

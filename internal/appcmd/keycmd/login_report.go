@@ -71,7 +71,8 @@ func (l *login) report(ctx context.Context, c *client.Credential) error {
 	return nil
 }
 
-// suggestion returns what to do next. It has tried it.
+// suggestion returns what to do next, which was tried: the session when the site was asked for the name of the key's
+// user, and so not again.
 func (l *login) suggestion(ctx context.Context, c *client.Credential) string {
 	const session, notifications = "/session/current.json", "/notifications.json"
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
@@ -82,7 +83,7 @@ func (l *login) suggestion(ctx context.Context, c *client.Credential) string {
 			continue
 		}
 		var answer map[string]json.RawMessage
-		if path == session && l.named || c.Get(ctx, nil, path, &answer) == nil {
+		if path == session && l.named || path != session && c.Get(ctx, nil, path, &answer) == nil {
 			return "Try: userkeys call GET " + path + " --site " + c.Site
 		}
 		tried = true

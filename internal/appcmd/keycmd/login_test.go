@@ -83,6 +83,9 @@ func appAPI(w http.ResponseWriter, r *http.Request) {
 		refuse(userkeys.ErrInvalidKey)
 	case "/write":
 		refuse(&userkeys.Error{Code: userkeys.InvalidAccess, Public: userkeys.NotPermitted, Reason: "missing scope: write"})
+	case "/password":
+		w.Header().Set("WWW-Authenticate", `Basic realm="staff"`)
+		w.WriteHeader(401)
 	case "/other-403":
 		w.WriteHeader(403)
 	case "/limited":
@@ -214,6 +217,11 @@ func TestLoginSaysWhatWentWrong(t *testing.T) {
 	gone := "http://" + nettest.ReserveAddress(t)
 	plain := httptest.NewServer(http.NotFoundHandler())
 	defer plain.Close()
+	staff := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("WWW-Authenticate", `Basic realm="staff"`)
+		w.WriteHeader(http.StatusUnauthorized)
+	}))
+	defer staff.Close()
 	nobody := func(context.Context, string) error { return nil }
 	tests := []struct {
 		name string
@@ -226,6 +234,7 @@ func TestLoginSaysWhatWentWrong(t *testing.T) {
 		{"no address", "", nil, cli.ExitUsage, "usage: login SITE"},
 		{"unknown flag", "", []string{site.URL, "--key"}, cli.ExitUsage, "unknown flag: --key; see login --help"},
 		{"not such a site", "", []string{plain.URL}, cli.ExitFailure, "gives no user API keys"},
+		{"a password of a web server", "", []string{staff.URL}, cli.ExitRefused, "asks for a password of its own; this says nothing about the key"},
 		{"not an address", "", []string{"ftp://x"}, cli.ExitUsage, "begins with https://"},
 		{"no scopes", "", []string{site.URL, "--scopes", ""}, cli.ExitUsage, "no scope"},
 		{"a key pasted", clitest.Key[:31] + "0\n", []string{site.URL, "--paste"}, cli.ExitFailure, "it looks like a key"},

@@ -26,12 +26,15 @@ type audit struct {
 
 const auditLong = `Print the audit log: who did what, newest first. Nothing changes it, and lines are deleted
 only by the setting that says how long they are kept. The fields with --json are those of
-the admin API.`
+the admin API. The actions are:
+
+  `
 
 func newAuditCommand() *cobra.Command {
 	c := &audit{}
 	cmd := &cobra.Command{
-		Use: "audit", Short: "Print who did what, newest first", Long: auditLong, Args: cobra.NoArgs,
+		Use: "audit", Short: "Print who did what, newest first", Args: cobra.NoArgs,
+		Long: auditLong + strings.Join(site.AuditActions(), "\n  "),
 		Example: `  userkeys audit --user alice --since 24h
   userkeys audit --action "setting changed" --json`,
 		RunE: c.options.With(c.run),
@@ -41,7 +44,7 @@ func newAuditCommand() *cobra.Command {
 	f.StringVar(&c.user, "user", "",
 		"only what this user did, or what was done to them; a name, or the id of a deleted user")
 	f.Int64Var(&c.filter.KeyID, "key", 0, "only events of the key with this id")
-	f.StringVar(&c.filter.Action, "action", "", `only this action, such as "key granted"`)
+	f.StringVar(&c.filter.Action, "action", "", `only this action, one of those above, such as "key granted"`)
 	f.StringVar(&c.since, "since", "", "only events since a time such as 2026-01-31T00:00:00Z, or of the last 24h")
 	f.IntVar(&c.filter.Limit, "limit", 100, "at most so many events")
 	cli.AddJSONFlag(cmd)
@@ -54,6 +57,9 @@ func (c *audit) run(cmd *cobra.Command, d *sitedata.Data, _ []string) error {
 		return errors.New("--limit and --key are numbers above 0")
 	}
 	var err error
+	if f.Action, err = site.ParseAuditAction(f.Action); err != nil {
+		return fmt.Errorf("--action: %s; userkeys audit --help lists all", cli.Explain(err))
+	}
 	if f.Since, err = sinceTime(c.since, time.Now()); err != nil {
 		return err
 	}

@@ -14,7 +14,8 @@ import (
 
 // cookies is an identity that takes a cookie's value for the name of who is signed in.
 type cookies struct {
-	mu       sync.Mutex // of People and Err, in Visitor
+	mu       sync.Mutex // of People, Err and cause, in Visitor
+	cause    any        // of the panic of every look at a session
 	People   map[string]site.User
 	App      string // that began every session
 	Since    time.Time
@@ -38,6 +39,9 @@ func NewIdentity() *cookies {
 func (f *cookies) Visitor(r *http.Request) (site.Caller, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.cause != nil {
+		panic(f.cause)
+	}
 	c, err := r.Cookie("session")
 	if f.Err != nil || err != nil {
 		return site.Caller{}, f.Err
@@ -64,6 +68,13 @@ func (f *cookies) FailWith(err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.Err = err
+}
+
+// PanicWith has every look at a session panic from now on.
+func (f *cookies) PanicWith(cause any) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.cause = cause
 }
 
 func (f *cookies) LoginURL(back string) string {
