@@ -149,7 +149,7 @@ func liveHeap() int64 {
 
 // The cache is bounded: what does not fit is looked up again.
 func TestCacheIsBounded(t *testing.T) {
-	const bound = 64_000
+	const bound = 12_800
 	a, err := authority.New(t.Context(), onShelf(shelf{}, func(c *authority.Config) { c.MaxKeys = bound }))
 	if err != nil {
 		t.Fatal(err)

@@ -39,6 +39,11 @@ func newUpstream(t testing.TB, serve func(n int, c net.Conn, r *bufio.Reader)) *
 	if err != nil {
 		t.Fatal(err)
 	}
+	return newUpstreamOn(t, l, serve)
+}
+
+func newUpstreamOn(t testing.TB, l net.Listener, serve func(n int, c net.Conn, r *bufio.Reader)) *upstream {
+	t.Helper()
 	u := &upstream{url: &url.URL{Scheme: "http", Host: l.Addr().String()}}
 	u.open.Go(func() {
 		for {

@@ -47,7 +47,7 @@ type roundTrip struct {
 	t             *synchronous
 	link          *link
 	request       *http.Request
-	forget        func() bool   // ends the wait for the end of the request's context
+	forget        func() bool   // ends the wait for the end of the request's context; false: it has ended
 	sent          chan struct{} // closed when no more of the request's body is sent; nil: it has none
 
 	parts   atomic.Int32 // that use the connection: the request's body, the answer
@@ -187,7 +187,7 @@ func (x *roundTrip) receive() (*http.Response, error) {
 	}
 	x.mu.Unlock()
 	if res.Body == http.NoBody {
-		x.over(true)
+		x.over(x.forget())
 	} else {
 		x.ReadCloser, res.Body = res.Body, x
 	}
@@ -224,7 +224,7 @@ func (x *roundTrip) Read(p []byte) (int, error) {
 	n, err := x.ReadCloser.Read(p)
 	switch {
 	case err == io.EOF && x.hasRead.CompareAndSwap(false, true):
-		x.over(true)
+		x.over(x.forget())
 	case err != nil && err != io.EOF:
 		_ = x.Close()
 		err = x.reason(err)
@@ -237,12 +237,14 @@ func (x *roundTrip) Read(p []byte) (int, error) {
 func (x *roundTrip) Close() error {
 	if x.hasRead.CompareAndSwap(false, true) {
 		x.abort()
+		x.forget()
 		x.over(false)
 	}
 	return nil
 }
 
-// over says that a part is over. After the last one the connection is ready for another request, or closed.
+// over says that a part is over. After the last one the connection is ready for another request, or closed. The body
+// may still be sent when the answer is over: it ends with its deadlines, or with the handler that it belongs to.
 func (x *roundTrip) over(whole bool) {
 	if !whole {
 		x.spoilt.Store(true)
@@ -250,9 +252,9 @@ func (x *roundTrip) over(whole bool) {
 	if x.parts.Add(-1) > 0 {
 		return
 	}
-	if x.forget() && !x.spoilt.Load() {
-		x.t.putIdle(x.link)
-	} else {
+	if x.spoilt.Load() {
 		x.abort()
+	} else {
+		x.t.putIdle(x.link)
 	}
 }

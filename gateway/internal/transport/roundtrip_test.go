@@ -1,3 +1,5 @@
+//go:build linux || darwin
+
 package transport
 
 import (
@@ -7,8 +9,10 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -56,9 +60,11 @@ func TestConnectionIsUsedAgain(t *testing.T) {
 			if method == "POST" {
 				body = strings.NewReader("body")
 			}
-			if a, err := ask(tr, u.request(t, method, body)); err != nil || a.Body != want {
+			ctx, cancel := context.WithCancel(t.Context())
+			if a, err := ask(tr, u.request(t, method, body).WithContext(ctx)); err != nil || a.Body != want {
 				t.Errorf("%s: got %v (%v)", method, a, err)
 			}
+			cancel() // which is nothing to the next request
 			until(t, "the connection is idle", func() bool { return tr.idleCount() == 1 })
 		}
 	}
@@ -370,28 +376,29 @@ func TestHeaderBound(t *testing.T) {
 func TestHeaderTimeout(t *testing.T) {
 	t.Parallel()
 	const short = 100 * time.Millisecond
-	slow := make(chan struct{})
-	time.AfterFunc(3*short, func() { close(slow) })
+	wait := func() <-chan time.Time { return time.After(3 * short) }
+	silent := func(c net.Conn) { _, _ = io.Copy(io.Discard, c) }
 	for _, tt := range []struct {
 		name    string
 		serve   func(c net.Conn)
 		post    bool
 		timeout bool
 	}{
-		{"no answer", func(c net.Conn) { _, _ = io.Copy(io.Discard, c) }, false, true},
-		{"half a header", func(c net.Conn) { _, _ = io.WriteString(c, "HTTP/1.1 200"); _, _ = io.Copy(io.Discard, c) }, false, true},
+		{"no answer", silent, false, true},
+		{"half a header", func(c net.Conn) { _, _ = io.WriteString(c, "HTTP/1.1 200"); silent(c) }, false, true},
 		{"a slow answer", func(c net.Conn) {
 			_, _ = io.WriteString(c, strings.TrimSuffix(okAnswer, "k"))
-			<-slow
+			<-wait()
 			_, _ = io.WriteString(c, "k")
 		}, false, false},
-		{"no answer to a body", func(c net.Conn) { _, _ = io.Copy(io.Discard, c) }, true, true},
-		{"a slow body", func(c net.Conn) { <-slow; _, _ = io.WriteString(c, okAnswer); _, _ = io.Copy(io.Discard, c) }, true, false},
+		{"no answer to a body", silent, true, true},
+		{"a slow body", func(c net.Conn) { _, _ = io.WriteString(c, okAnswer); silent(c) }, true, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			u := newUpstream(t, func(_ int, c net.Conn, br *bufio.Reader) {
-				if _, err := http.ReadRequest(br); err == nil {
+				if r, err := http.ReadRequest(br); err == nil {
+					_, _ = io.Copy(io.Discard, r.Body)
 					tt.serve(c)
 				}
 			})
@@ -400,8 +407,9 @@ func TestHeaderTimeout(t *testing.T) {
 			tr := direct(t, cfg)
 			r := u.request(t, "GET", nil)
 			if tt.post {
-				r = u.request(t, "POST", &gated{strings.NewReader("body"), slow})
-				r.ContentLength = 4
+				var open chan struct{}
+				r, open = u.slowPost(t)
+				time.AfterFunc(3*short, func() { close(open) })
 			}
 			if a, err := ask(tr, r); isTimeout(err) != tt.timeout || !tt.timeout && a.Body != "ok" {
 				t.Errorf("got %v (%v)", a, err)
@@ -433,6 +441,97 @@ func TestCloseWhileReading(t *testing.T) {
 	_ = res.Body.Close()
 	if tr.idleCount() != 0 {
 		t.Error("the connection is idle")
+	}
+}
+
+// An answer that nobody reads to its end ends its connection, and so a body that is still sent over it.
+func TestCloseWhileSending(t *testing.T) {
+	t.Parallel()
+	ended := make(chan struct{})
+	u := newUpstream(t, func(_ int, c net.Conn, br *bufio.Reader) {
+		_, _ = http.ReadRequest(br)
+		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nok")
+		_, _ = io.Copy(io.Discard, br)
+		close(ended)
+	})
+	r, open := u.slowPost(t)
+	defer close(open)
+	res, err := direct(t, u.config()).RoundTrip(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = res.Body.Close()
+	<-ended
+}
+
+// Who is told that a request failed may read its body again: nobody else does.
+func TestBodyIsLeftAloneAfterAFailure(t *testing.T) {
+	t.Parallel()
+	for range 20 {
+		hungUp := make(chan struct{})
+		u := newUpstream(t, func(_ int, c net.Conn, br *bufio.Reader) {
+			_, _ = http.ReadRequest(br)
+			_ = c.Close()
+			close(hungUp)
+		})
+		body := &closing{Reader: &gated{strings.NewReader("body"), hungUp}}
+		r := u.request(t, "PUT", body)
+		r.ContentLength = 4
+		if _, err := direct(t, u.config()).RoundTrip(r); err == nil || !body.closed.Load() {
+			t.Fatalf("error %v, the body is closed: %v", err, body.closed.Load())
+		}
+	}
+}
+
+// closing is a body that remembers whether it was closed.
+type closing struct {
+	io.Reader
+	closed atomic.Bool
+}
+
+func (c *closing) Close() error {
+	time.Sleep(time.Millisecond) // so that who does not wait is seen
+	c.closed.Store(true)
+	return nil
+}
+
+// Nobody asks for another protocol here, so a switch to one gives nobody a connection.
+func TestUnaskedSwitch(t *testing.T) {
+	t.Parallel()
+	for _, lines := range []string{"", "Connection: Upgrade\r\nUpgrade: websocket\r\n"} {
+		u := newUpstream(t, answering(func(*http.Request, string) string {
+			return "HTTP/1.1 101 Switching Protocols\r\n" + lines + "\r\nraw bytes"
+		}))
+		tr := direct(t, u.config())
+		if a, err := ask(tr, u.request(t, "GET", nil)); !errors.Is(err, errSwitch) || tr.idleCount() != 0 {
+			t.Errorf("got %v (%v)", a, err)
+		}
+	}
+}
+
+// A connection that cannot be looked at is used once.
+func TestConnectionThatCannotBeLookedAt(t *testing.T) {
+	t.Parallel()
+	l := nettest.ListenPipe()
+	defer l.Close()
+	u := &upstream{url: &url.URL{Scheme: "http", Host: "up.example"}}
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go answering(ok)(0, c, bufio.NewReader(c))
+		}
+	}()
+	cfg := u.config()
+	cfg.Dial = l.Dial
+	tr := direct(t, cfg)
+	for range 2 {
+		mustBeOK(t, tr, u.request(t, "GET", nil))
+		if tr.idleCount() != 0 {
+			t.Error("the connection is idle")
+		}
 	}
 }
 

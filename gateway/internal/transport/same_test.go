@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -75,7 +76,12 @@ func randomAnswer(rng *rand.Rand) string {
 // exceptions: after a switch of protocols ours returns an error; and errors have other words.
 func sameAnswer(t *testing.T, method, sent string, splits []int) {
 	t.Helper()
-	u := newUpstream(t, func(_ int, c net.Conn, br *bufio.Reader) {
+	socket := filepath.Join(t.TempDir(), "s") // there are more of these than of ports
+	l, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u := newUpstreamOn(t, l, func(_ int, c net.Conn, br *bufio.Reader) {
 		r, err := http.ReadRequest(br)
 		if err != nil {
 			return
@@ -93,7 +99,10 @@ func sameAnswer(t *testing.T, method, sent string, splits []int) {
 	})
 	var got [2]answer
 	var errs [2]error
-	ours, theirs := direct(t, u.config()), Standard(u.config())
+	u.url.Host = "localhost"
+	cfg := u.config()
+	cfg.Dial = Socket(socket)
+	ours, theirs := direct(t, cfg), Standard(cfg)
 	defer theirs.CloseIdleConnections()
 	for i, tr := range []http.RoundTripper{ours, theirs} {
 		var body io.Reader
