@@ -69,7 +69,6 @@ type Checker struct {
 	loads   chan struct{} // a place for each look-up under way
 	lease   lease
 	writing sync.Mutex // one flush of uses at a time
-	orphans []dueUse   // under writing: uses that could not be written, of keys that were forgotten
 }
 
 // New makes a checker and loads the settings.

@@ -25,7 +25,7 @@ const (
 // neverRead is the mark of a checker that has not read the epoch yet.
 var neverRead = site.Mark{N: -1}
 
-// lease is the time for which the cache may be used without reading the epoch again.
+// lease is the time for which the table may be used without reading the epoch again.
 type lease struct {
 	base  time.Time
 	until atomic.Int64 // nanoseconds since base, by the clock's monotonic reading

@@ -63,21 +63,23 @@ func (ck *Checker) find(ctx context.Context, h *userkeys.KeyHash, now time.Time)
 			}
 			return found{s, a, number, *h, at, ends}, nil
 		}
-		renewed := s.aliases[p]
+		renewed, ok := s.aliases[p]
 		bad := s.unknown.Has(&hash, now)
 		s.Unlock()
 		switch {
-		case renewed.fresh && hash == *h:
+		case ok && hash == *h:
 			hash, ends = renewed.to, renewed.ends
-		case renewed.fresh || bad && hash != *h: // what the old hash stood for was renewed again, or is gone
+		case ok || bad && hash != *h: // what the old hash stood for was renewed again, or is gone
 			ck.table.forget(*h)
 			hash, ends = *h, 0
 		case bad:
 			return found{}, userkeys.ErrInvalidKey
 		default:
-			if err := ck.load(ctx, hash); err != nil {
+			err := ck.load(ctx, hash)
+			if err != nil && (hash == *h || !errors.Is(err, userkeys.ErrInvalidKey)) { // else see what h stands for now
 				return found{}, err
 			}
+			now = ck.now()
 		}
 	}
 	return found{}, Unavailable(errors.New("the key was forgotten again and again"))
@@ -162,11 +164,6 @@ func (s *shard) rename(p place, to alias) {
 	if len(s.aliases) >= mostAliases {
 		clear(s.aliases)
 	}
-	if before, ok := s.aliases[p]; ok {
-		if to.was = before.was; before.to != to.to {
-			to.was = before.to
-		}
-	}
 	s.aliases[p] = to
 }
 
@@ -189,7 +186,7 @@ func (ck *Checker) read(ctx context.Context, h userkeys.KeyHash) (l loaded, rene
 	case err != nil:
 		return loaded{}, nil, err
 	case k.Hash != h && k.OldHash == h && now.Before(k.OldUntil): // it has an end of its own
-		return loaded{}, &alias{to: k.Hash, ends: k.OldUntil.UnixMicro(), fresh: true}, nil
+		return loaded{}, &alias{k.Hash, k.OldUntil.UnixMicro()}, nil
 	case k.Hash != h:
 		return loaded{}, nil, userkeys.ErrInvalidKey
 	}

@@ -2,6 +2,7 @@ package keycheck
 
 import (
 	"encoding/binary"
+	"sync"
 	"time"
 
 	"userkeys"
@@ -31,7 +32,7 @@ type record struct {
 	userID   int64
 	ends     int64  // unix microseconds, when the key ends or, with ownerPauses, when it pauses; 0: never
 	lastUsed int64  // unix microseconds; 0: not since it was loaded
-	written  uint32 // unix seconds, when lastUsed was last written to the database
+	written  uint32 // unix seconds, when it was last taken to be written to the database
 	standing uint32 // in the shard's standings
 	text     uint32 // in the shard's texts: username, client_id, external id
 	user     uint32 // where the owner's account was found the last time
@@ -65,10 +66,8 @@ func (r *record) textLen() int { return int(r.nameLen) + int(r.idLen) + int(r.ex
 
 // alias is what is known about the hash that a key had before it was renewed.
 type alias struct {
-	to    userkeys.KeyHash // the hash that the key has now
-	ends  int64            // unix microseconds
-	fresh bool             // nothing has changed since it was loaded; otherwise it only says where the windows are
-	was   userkeys.KeyHash // what to was before the last renewal; zero: the same
+	to   userkeys.KeyHash // the hash that the key has now
+	ends int64            // unix microseconds
 }
 
 type account = limit.Account[record]
@@ -83,22 +82,26 @@ type shard struct {
 	flights   map[userkeys.KeyHash]*flight
 }
 
-type table [shardCount]shard
+type table struct {
+	shards [shardCount]shard
+	mu     sync.Mutex
+	left   map[int64]place // by key id: accounts that were forgotten by their hash, and still have the windows
+}
 
 func newTable(maxKeys int) *table {
-	t := new(table)
-	for i := range t {
-		s := &t[i]
+	t := &table{left: make(map[int64]place)}
+	for i := range t.shards {
+		s := &t.shards[i]
 		s.aliases = make(map[place]alias)
 		s.flights = make(map[userkeys.KeyHash]*flight)
 		// Shards fill unevenly: with an eighth and 64 more in each there is room for maxKeys together.
 		most := maxKeys/shardCount + maxKeys/shardCount/8 + 64
-		s.Init(most, func(r *record) uint32 { return r.tag() }, s.release)
+		s.Init(most, func(r *record) uint32 { return r.tag() }, func(r *record) { t.release(s, r) })
 	}
 	return t
 }
 
-func (t *table) shard(p *place) *shard { return &t[p.shard()] }
+func (t *table) shard(p *place) *shard { return &t.shards[p.shard()] }
 
 // find returns an account and its number, or nil.
 func (s *shard) find(p *place) (*account, uint32) {
@@ -111,8 +114,13 @@ func (s *shard) find(p *place) (*account, uint32) {
 	return nil, 0
 }
 
-// release frees what a record holds of its shard.
-func (s *shard) release(r *record) {
+// release frees what a record holds of its shard and of the table.
+func (t *table) release(s *shard, r *record) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if p, ok := t.left[r.keyID]; ok && p == r.place {
+		delete(t.left, r.keyID)
+	}
 	s.texts.Drop(r.textLen())
 	s.standings.Release(r.standing)
 }
@@ -132,7 +140,7 @@ type loaded struct {
 //
 // Errors: [limit.ErrSnapshot] for a saved day that is not readable. The key is stored all the same.
 func (t *table) keep(f *flight, l *loaded, now time.Time) (wait time.Duration, err error) {
-	before := t.before(l)
+	before := t.windowsOf(l)
 	s, old := t.shard(&l.place), t.shard(&before)
 	first, second := s, old
 	if old == s {
@@ -164,26 +172,18 @@ func (t *table) keep(f *flight, l *loaded, now time.Time) (wait time.Duration, e
 	return 0, err
 }
 
-// before returns where a key that was renewed had its windows before: under its old hash or, if that was used for a
-// second renewal because the first answer was lost, under the hash that this one has replaced.
-func (t *table) before(l *loaded) place {
-	if l.old == (userkeys.KeyHash{}) {
-		return l.place
+// windowsOf returns where a key may have its windows: under the hash that was forgotten last, because the key was
+// renewed here or elsewhere, or else under the one that it had before a renewal.
+func (t *table) windowsOf(l *loaded) place {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch p, ok := t.left[l.keyID]; {
+	case ok:
+		return p
+	case l.old != (userkeys.KeyHash{}):
+		return placeOf(&l.old)
 	}
-	p := placeOf(&l.old)
-	s := t.shard(&p)
-	s.Lock()
-	defer s.Unlock()
-	if a, _ := s.find(&p); a == nil {
-		lost, ok := s.aliases[p]
-		switch to := placeOf(&lost.to); {
-		case ok && to != l.place:
-			return to
-		case ok:
-			return placeOf(&lost.was)
-		}
-	}
-	return p
+	return l.place
 }
 
 // moveFrom gives a, which is new, the windows and the last use of the same key under its old hash.
@@ -193,7 +193,7 @@ func (s *shard) moveFrom(old *shard, p *place, a *account, number uint32) bool {
 		return false
 	}
 	a.Data.lastUsed, a.Data.written = b.Data.lastUsed, b.Data.written
-	if b.Data.is(dirty) {
+	if b.Data.lastUsed != 0 { // which may be on its way to the database, and not arrive
 		s.soil(a, number)
 	}
 	s.Move(a, &old.Shard, i)
@@ -262,33 +262,27 @@ func (t *table) forget(h userkeys.KeyHash) {
 	defer s.Unlock()
 	if a, _ := s.find(&p); a != nil {
 		s.stale(a)
+		t.mu.Lock()
+		t.left[a.Data.keyID] = p
+		t.mu.Unlock()
 	}
-	s.stopAlias(p)
+	delete(s.aliases, p)
 	s.unknown.Forget(&h)
 	s.cancel(h)
 }
 
 // forgetAll is forget for every key.
 func (t *table) forgetAll() {
-	for i := range t {
-		s := &t[i]
+	for i := range t.shards {
+		s := &t.shards[i]
 		s.Lock()
 		s.All(func(_ uint32, a *account) { s.stale(a) })
-		for p := range s.aliases {
-			s.stopAlias(p)
-		}
+		clear(s.aliases)
 		s.unknown = memory.Unknown{}
 		for h := range s.flights {
 			s.cancel(h)
 		}
 		s.Unlock()
-	}
-}
-
-func (s *shard) stopAlias(p place) {
-	if a, ok := s.aliases[p]; ok {
-		a.fresh = false
-		s.aliases[p] = a
 	}
 }
 
@@ -299,8 +293,8 @@ func (s *shard) stale(a *account) {
 }
 
 func (t *table) len() (n int) {
-	for i := range t {
-		s := &t[i]
+	for i := range t.shards {
+		s := &t.shards[i]
 		s.Lock()
 		n += s.Len()
 		s.Unlock()

@@ -18,7 +18,7 @@ import (
 func TestTextsOfRecords(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		s := &newTable(0)[0]
+		s := &newTable(0).shards[0]
 		limits, now := limit.Limits{Minute: 1, Day: 1}, time.Unix(1e9, 0)
 		accounts, model, out := []*account{}, []string{}, map[string]string{}
 		for i := range 20 {

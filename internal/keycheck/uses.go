@@ -3,6 +3,7 @@ package keycheck
 import (
 	"context"
 	"errors"
+	"math"
 	"time"
 
 	"userkeys/site"
@@ -24,7 +25,7 @@ func (ck *Checker) flushDue(ctx context.Context) error {
 
 // Flush writes every use that was not written.
 func (ck *Checker) Flush(ctx context.Context) error {
-	return errors.Join(ck.flush(ctx, ck.now().Add(time.Hour)), ck.writeSeen(ctx, true))
+	return errors.Join(ck.flush(ctx, time.Unix(math.MaxUint32, 0)), ck.writeSeen(ctx, true))
 }
 
 // dueUse is a use that is to be written, and where it comes from.
@@ -38,17 +39,16 @@ type dueUse struct {
 func (ck *Checker) flush(ctx context.Context, before time.Time) error {
 	ck.writing.Lock()
 	defer ck.writing.Unlock()
-	now := ck.now()
-	due := ck.orphans
-	ck.orphans = nil
-	for i := range ck.table {
-		due = ck.table[i].takeUses(due, now, before)
+	var due []dueUse
+	for i := range ck.table.shards {
+		due = ck.table.shards[i].takeUses(due, ck.now(), before)
 		for len(due) >= flushBatch || i == shardCount-1 && len(due) > 0 {
 			n := min(len(due), flushBatch)
 			if err := ck.write(ctx, due[:n]); err != nil {
-				ck.putBack(due)
+				putBack(due)
 				return err
 			}
+			saved(due[:n])
 			due = due[n:]
 		}
 	}
@@ -63,7 +63,7 @@ func (ck *Checker) write(ctx context.Context, due []dueUse) error {
 	return ck.store.RecordUses(ctx, uses)
 }
 
-// takeUses appends the uses of s that are due to uses, and marks them as written.
+// takeUses appends the uses of s that are due to due. Until they are written their accounts are kept.
 func (s *shard) takeUses(due []dueUse, now, before time.Time) []dueUse {
 	s.Lock()
 	defer s.Unlock()
@@ -83,7 +83,6 @@ func (s *shard) takeUses(due []dueUse, now, before time.Time) []dueUse {
 			from := len(days)
 			days = s.Day(days, a, &at)
 			a.Data.state &^= dirty
-			a.Keep(false)
 			a.Data.written = uint32(max(a.Data.lastUsed/1e6, now.Unix()))
 			due = append(due, dueUse{use(a, days[from:len(days):len(days)]), s, i})
 		}
@@ -92,28 +91,30 @@ func (s *shard) takeUses(due []dueUse, now, before time.Time) []dueUse {
 	return due
 }
 
-// putBack keeps uses that could not be written, so that they are written the next time.
-func (ck *Checker) putBack(due []dueUse) {
+// saved says that uses were written. Their accounts may be forgotten then, unless they were used again.
+func saved(due []dueUse) {
 	for _, u := range due {
-		if u.shard == nil || !u.shard.soilAgain(&u) {
-			ck.orphans = append(ck.orphans, dueUse{KeyUse: u.KeyUse})
+		u.shard.Lock()
+		if a := u.shard.At(u.number); a != nil && a.Data.keyID == u.KeyID && !a.Data.is(dirty) {
+			a.Keep(false)
 		}
+		u.shard.Unlock()
 	}
 }
 
-// soilAgain reports false if the key was forgotten meanwhile.
-func (s *shard) soilAgain(u *dueUse) bool {
-	s.Lock()
-	defer s.Unlock()
-	a := s.At(u.number)
-	if a == nil || a.Data.keyID != u.KeyID {
-		return false
+// putBack keeps uses that could not be written, so that they are written the next time. An account that is gone was
+// moved, and its use with it.
+func putBack(due []dueUse) {
+	for _, u := range due {
+		u.shard.Lock()
+		if a := u.shard.At(u.number); a != nil && a.Data.keyID == u.KeyID {
+			a.Data.written, a.Data.lastUsed = 0, max(a.Data.lastUsed, u.LastUsedAt.UnixMicro())
+			if !a.Data.is(dirty) {
+				u.shard.soil(a, u.number)
+			}
+		}
+		u.shard.Unlock()
 	}
-	a.Data.written = 0
-	if !a.Data.is(dirty) {
-		s.soil(a, u.number)
-	}
-	return true
 }
 
 func use(a *account, day []byte) site.KeyUse {

@@ -20,7 +20,8 @@ const (
 )
 
 // Moment is the time of a caller as the windows see it. A request gets the time rounded up as its stamp, and windows
-// end by the time rounded down, so that rounding never shortens a window.
+// end by the time rounded down, so that rounding never shortens a window. It is good for the shard whose
+// [Shard.Begin] has returned it, until the lock of that shard is given back.
 type Moment struct {
 	now   int64         // the caller's time, rounded down
 	part  time.Duration // what rounding took off

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Account is what requests are charged to, and what the caller keeps with it. Data has no pointers, so that the
+// Account is what requests are charged to, and what the caller keeps with it. Data must have no pointers, so that the
 // garbage collector has nothing to follow in a million of them.
 type Account[T any] struct {
 	Data T
@@ -90,7 +90,8 @@ func (s *Shard[T]) Next(tag uint32, from int) (number uint32, next int) {
 // window. If a caller is further behind, the clock goes back to ten seconds after that caller's time, so that a clock
 // that was set back does not stop anybody for long.
 //
-// Begin also tidies up what one request can leave behind, and may forget accounts.
+// Begin also tidies up what one request can leave behind, and may forget accounts: those found
+// before are no longer good.
 func (s *Shard[T]) Begin(now time.Time) Moment {
 	return s.begin(momentOf(now))
 }
@@ -222,6 +223,7 @@ func (s *Shard[T]) Forget(number uint32) {
 // Move gives a, which is new, the windows of an account in another shard or in the same one, and forgets that. The
 // caller holds both locks.
 func (s *Shard[T]) Move(a *Account[T], from *Shard[T], number uint32) {
+	s.latest = max(s.latest, from.latest)
 	a.move(&s.pool, &from.at(number).windows, &from.pool)
 	from.Forget(number)
 }
