@@ -8,23 +8,9 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-)
 
-// untilReadable waits until there is something to read from c, or its end.
-func untilReadable(t *testing.T, c net.Conn) {
-	t.Helper()
-	raw, err := c.(syscall.Conn).SyscallConn()
-	if err != nil {
-		t.Fatal(err)
-	}
-	err = raw.Read(func(fd uintptr) bool {
-		_, _, err := syscall.Recvfrom(int(fd), make([]byte, 1), syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
-		return err != syscall.EAGAIN
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-}
+	"userkeys/internal/testkit/nettest"
+)
 
 // SyscallConn shows the connection below.
 func (a *ailing) SyscallConn() (syscall.RawConn, error) { return a.Conn.(syscall.Conn).SyscallConn() }
@@ -42,7 +28,7 @@ func TestIdleConnectionIsLookedAtBeforeUse(t *testing.T) {
 		})
 		first := &ailing{mute: true, standard: standard, ails: func(a *ailing, p []byte) (int, error) { return a.Conn.Write(p) }}
 		addr := ailingOnce(t, up, first)
-		untilReadable(t, first.Conn)
+		nettest.UntilReadable(t, first.Conn)
 		got := send(t, addr, post("/x", "body"))
 		if lines := requestLines(up); got.body != "ok" || lines != "GET /first, POST /x" {
 			t.Errorf("net/http %v: got %+v, the upstream %q", standard, got, lines)

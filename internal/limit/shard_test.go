@@ -12,7 +12,7 @@ type shard struct {
 	restored map[int64]bool
 }
 
-// testTag is the same for many ids.
+// testTag returns a tag that three ids in a row have in common, so that the tests meet tags that are not unique.
 func testTag(id int64) uint32 { return uint32(id/3) * 2654435769 }
 
 func newShard(most int) *shard {

@@ -5,25 +5,10 @@ package transport
 import (
 	"io"
 	"net"
-	"syscall"
 	"testing"
-)
 
-// untilReadable waits until there is something to read from c, or its end.
-func untilReadable(t *testing.T, c net.Conn) {
-	t.Helper()
-	raw, err := c.(syscall.Conn).SyscallConn()
-	if err != nil {
-		t.Fatal(err)
-	}
-	err = raw.Read(func(fd uintptr) bool {
-		_, _, err := syscall.Recvfrom(int(fd), make([]byte, 1), syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
-		return err != syscall.EAGAIN
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-}
+	"userkeys/internal/testkit/nettest"
+)
 
 func TestIsOver(t *testing.T) {
 	t.Parallel()
@@ -52,7 +37,7 @@ func TestIsOver(t *testing.T) {
 				t.Fatal(err)
 			}
 			_ = server.Close()
-			untilReadable(t, conn)
+			nettest.UntilReadable(t, conn)
 			if !looked.isOver() {
 				t.Error("a closed connection is not over")
 			}

@@ -135,7 +135,7 @@ func TestIdleConnectionThatIsOver(t *testing.T) {
 				mustBeOK(t, tr, u.request(t, "GET", nil))
 				first := tr.idle[0].Conn.Conn
 				close(idle)
-				untilReadable(t, first)
+				nettest.UntilReadable(t, first)
 				mustBeOK(t, tr, u.request(t, "POST", strings.NewReader("body")))
 				if u.came() != 2 || <-requests != "GET" || <-requests != "POST" || len(requests) > 0 {
 					t.Errorf("%d connections, %d requests too many", u.came(), len(requests))

@@ -150,7 +150,8 @@ func TestSameAnswersAsNetHTTP(t *testing.T) {
 	}
 }
 
-// FuzzSameAnswers is the same for go test -fuzz.
+// FuzzSameAnswers tests that both transports read the same from an upstream, whatever it sends and however it comes in
+// pieces.
 func FuzzSameAnswers(f *testing.F) {
 	for i, s := range whole {
 		f.Add(byte(i), s, byte(i), byte(2*i))
