@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
@@ -205,7 +206,11 @@ func FuzzMessage(f *testing.F) {
 			return
 		}
 		var had, got map[string]any
-		if title+excerpt+link+from == "" {
+		if len(n.Data) == 0 {
+			blank := strings.TrimFunc(excerpt, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }) == ""
+			if data+title+link+from != "" || !blank {
+				t.Fatalf("of %q, %q, %q, %q and %q nothing is left", title, excerpt, link, from, data)
+			}
 			return
 		}
 		if err := json.Unmarshal(n.Data, &got); err != nil {
