@@ -101,14 +101,14 @@ func (h *Handlers) explain(q site.AuthorizationRequest, e *userkeys.Error) (refu
 		p.Author = "Send an RSA public key as PEM text, of 2048 bits or more, with line ends and plus signs " +
 			"percent-encoded, and a short nonce."
 	case userkeys.InvalidExpiry:
-		p.What = unable + "It asks for access for a time that this site does not give."
+		p.What = unable + "The app asks for access for a time that this site does not give."
 		p.Author = "Ask for expires_in_seconds as a whole number, or leave it out."
 		p.Admin = &refusedAdmin{
 			Help:    "The longest lifetime is " + page.Count(settings.MaxUserAPIKeyExpiryDays, "day") + " at present.",
 			Setting: "max_user_api_key_expiry_days",
 		}
 	case userkeys.ScopeNotAllowed:
-		p.What, p.User = unable+"It asks for something that this site lets no app do, or not this one.", askBoth
+		p.What, p.User = unable+"The app asks for something that this site lets no app do, or not this one.", askBoth
 		p.Author = "Ask only for scopes that this site gives (" + strings.Join(settings.AllowUserAPIKeyScopes, ", ") +
 			") and, if the app is registered, for those of its registration."
 		p.Admin = &refusedAdmin{Help: "What apps may ask for is yours to decide.", Setting: "allow_user_api_key_scopes"}
@@ -131,7 +131,7 @@ func (h *Handlers) explain(q site.AuthorizationRequest, e *userkeys.Error) (refu
 // explainRedirect explains a refused auth_redirect. The line that would allow it leads to whoever sent the request,
 // so it comes with what it means.
 func explainRedirect(p refusedPage, q site.AuthorizationRequest) refusedPage {
-	p.What, p.User = unable+"It wants its answer sent to an address that this site does not send answers to.", askBoth
+	p.What, p.User = unable+"The app wants its answer sent to an address that this site does not send answers to.", askBoth
 	p.Author = "Ask an administrator of this site to allow the address, or leave auth_redirect out: the user then " +
 		"copies the answer."
 	p.Details = append(p.Details, detail{"Address asked for (auth_redirect)", page.ShownText(q.AuthRedirect)})
