@@ -43,7 +43,7 @@ var rooms = []room{
 	{"store", []string{".", "site", "outbox"}, []string{"github.com/pressly/goose/v3"}, "remembers: one SQL text over database/sql, on SQLite and Postgres"},
 	{
 		"gateway",
-		[]string{".", "site", "gateway/internal/request", "gateway/internal/headers", "gateway/internal/clientip", "gateway/internal/forward", "gateway/internal/monitor", "gateway/internal/question", "internal/logs"},
+		[]string{".", "site", "gateway/internal/request", "gateway/internal/headers", "gateway/internal/clientip", "gateway/internal/forward", "gateway/internal/monitor", "gateway/internal/question", "gateway/internal/apology", "internal/logs"},
 		nil,
 		"the API's door: the guard around a handler, the reverse proxy, the answers to web servers that ask",
 	},
@@ -53,6 +53,7 @@ var rooms = []room{
 	{"gateway/internal/forward", []string{"gateway/internal/headers", "gateway/internal/request", "gateway/internal/transport", "internal/logs"}, nil, "sends a request to the website byte for byte, and hands the answer back"},
 	{"gateway/internal/transport", nil, []string{"golang.org/x/net/http/httpguts"}, "connections to the website: usual requests in the goroutine that asks, others by net/http"},
 	{"gateway/internal/monitor", []string{"."}, nil, "ends what outlives the check of its key"},
+	{"gateway/internal/apology", []string{".", "gateway/internal/request"}, nil, "pages that people read where neither the website nor our own pages answer"},
 	{"gateway/internal/question", []string{".", "gateway/internal/request"}, nil, "what a web server asks about a request of its own, and answers that it passes on"},
 	{"internal/outward", []string{"."}, nil, "every request of ours to an address that somebody else chose"},
 	{"notify", []string{".", "site", "internal/jobs"}, nil, "tells: what a site has for its users, and what they have read of it"},

@@ -29,7 +29,7 @@ type photographer struct {
 
 // click takes the pictures of the page that the browser shows.
 func (p photographer) click(name string) {
-	for _, width := range []int64{1000, 360} {
+	for _, width := range []int64{1000, 375, 320} {
 		p.Width(width)
 		for _, look := range []string{"light", "dark"} {
 			p.Dark(look == "dark")
@@ -128,8 +128,12 @@ func (p photographer) beforeLogin(s *testkit.Site) {
 		p.Open(s.URL + app.Path())
 		p.click(name)
 	}
+	p.Open(s.URL + s.App("x", "read").With("nonce", "").Path())
+	p.click("refused-malformed")
 	p.Open(s.URL + "/nothing/here")
 	p.click("not-found")
+	p.Open(s.URL + "/user-api-key")
+	p.click("no-page")
 	p.Open(s.URL + "/login")
 	p.click("login")
 	signIn(p.Browser, "alice", "wrong")
@@ -298,6 +302,8 @@ func (p photographer) settings(t *testing.T, s *testkit.Site) {
 		chromedp.Click("#allowed_user_api_auth_redirects button"))
 	p.Until(`document.getElementById("allowed_user_api_auth_redirects-error")`)
 	p.click("settings")
+	p.Open(s.URL + s.App("x", "read").With("auth_redirect", "https://not-listed.example/cb").Path())
+	p.click("refused-administrator")
 	p.Open(s.URL + "/")
 	p.click("home-administrator")
 	p.Open(s.URL + "/user-api-key/admin/api-keys")

@@ -80,6 +80,15 @@ func minUploadRate(rate int) (int, error) {
 	return rate, nil
 }
 
+// headroomBytes reads --gc-headroom.
+func headroomBytes(megabytes int) (int64, error) {
+	const most = 1 << 20 // a terabyte
+	if megabytes < 0 || megabytes > most {
+		return 0, fmt.Errorf("--gc-headroom: %d is not between 0 and %d megabytes", megabytes, most)
+	}
+	return int64(megabytes) << 20, nil
+}
+
 // Words that --own takes beside paths.
 const (
 	ownApps = "apps" // everything that apps ask a site for

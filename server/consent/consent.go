@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
 	"time"
 
 	"userkeys"
@@ -110,70 +109,6 @@ func sooner(days int, lifetime time.Duration) int {
 		return days
 	}
 	return 0
-}
-
-// refusal is a request that will not be put to the user, and why.
-type refusal struct {
-	request site.AuthorizationRequest
-	err     error
-}
-
-// refuse answers a request that will not be put to the user. What every
-// program must see as malformed is JSON whatever it asked for (W4.3); the
-// rest is a page that says what would help. The page makes no link of what was sent.
-func (h *Handlers) refuse(w http.ResponseWriter, r *http.Request, c site.Caller, no refusal) error {
-	e := userkeys.AsError(no.err)
-	switch e.Code {
-	case userkeys.MissingParameter, userkeys.InvalidParameters, userkeys.InvalidPadding:
-		return door.RefuseJSON(w, r, e)
-	}
-	refused, explained := h.explain(no.request, e)
-	if !explained {
-		return no.err
-	}
-	door.Note(r, no.err)
-	if gateway.WantsJSON(r) {
-		return door.WriteJSON(w, h.refusedModel(c, no.request, e))
-	}
-	return h.pages.refused.Show(w, c, http.StatusOK, refused)
-}
-
-// explain is the page that says what would help with a refusal; false for one that needs no such page.
-func (h *Handlers) explain(q site.AuthorizationRequest, e *userkeys.Error) (refusedPage, bool) {
-	settings := h.door.Settings()
-	refused := refusedPage{What: page.Sentence(e.Public)}
-	switch e.Code {
-	case userkeys.InvalidPublicKey, userkeys.PayloadTooLarge:
-		refused.Author = "send an RSA public key as PEM text, of 2048 bits or more, with line ends and plus signs " +
-			"percent-encoded, and a short nonce."
-	case userkeys.InvalidExpiry:
-		refused.Author = "ask for expires_in_seconds as a whole number, or leave it out."
-		refused.Site = "the setting max_user_api_key_expiry_days holds the longest lifetime, " +
-			page.Count(settings.MaxUserAPIKeyExpiryDays, "day") + " at present."
-	case userkeys.ScopeNotAllowed:
-		refused.Author = "ask only for scopes that this site gives: " + strings.Join(settings.AllowUserAPIKeyScopes, ", ") +
-			"."
-		refused.Site = "the setting allow_user_api_key_scopes lists what an app may have."
-		refused.Details = append(refused.Details, detail{"Scopes asked for", page.ShownText(q.Scopes.String())})
-	case userkeys.RedirectNotAllowed:
-		refused.Author = "ask this site's administrator to allow the address, or leave auth_redirect out: the user then " +
-			"copies the answer."
-		refused.Site = "the setting allowed_user_api_auth_redirects lists where answers may be sent."
-		refused.Details = append(refused.Details, detail{"Address asked for (auth_redirect)", page.ShownText(q.AuthRedirect)})
-	case userkeys.KeysNotAllowed:
-		refused.Site = "the setting allow_user_api_keys is off. Apps that have a key keep it."
-	case userkeys.UserNotAllowed:
-		refused.Trust = true
-		refused.Site = "the setting user_api_key_allowed_groups says who may give an app a key: by trust level or allowed " +
-			"group."
-		if refused.Barred = e.Reason == authority.ReasonMayNotAct; refused.Barred {
-			refused.Site = "make the account active or end its suspension: userkeys user set NAME --active, userkeys user " +
-				"unsuspend NAME, or Store.UpdateUser in a program with userkeys built in."
-		}
-	default:
-		return refused, false
-	}
-	return refused, true
 }
 
 // grant answers yes. Of a page's form only the consent's id and the user's choice count.

@@ -56,11 +56,11 @@ func (h *Handlers) oneTime(w http.ResponseWriter, r *http.Request, c site.Caller
 func (h *Handlers) refuseOneTime(w http.ResponseWriter, r *http.Request, c site.Caller, no refusal) error {
 	e := userkeys.AsError(no.err)
 	refused, explained := h.explain(no.request, e)
-	if !explained || gateway.WantsJSON(r) {
+	if !explained || gateway.WantsJSON(r) || isMalformed(e) && !gateway.WantsPage(r) {
 		return door.RefuseJSON(w, r, e)
 	}
 	door.Note(r, no.err)
-	return h.pages.refused.Show(w, c, e.Code.Status(), refused)
+	return h.pages.refused.Show(w, c, e.Code.Status(), refused.readBy(c))
 }
 
 // oneTimePost makes a one-time password: for the page's question, for a whole

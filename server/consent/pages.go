@@ -41,13 +41,3 @@ type payloadPage struct {
 	Name    string
 	Payload template.HTML // base64 in lines; see sealedHTML
 }
-
-// refusedPage says why the site will not put a request to anybody.
-type refusedPage struct {
-	What    string
-	Author  string // what the app's author can do
-	Site    string // what an administrator can do
-	Trust   bool   // it is the user who may not
-	Barred  bool   // ... whatever the site's rules for apps are: the account itself may not act
-	Details []detail
-}
