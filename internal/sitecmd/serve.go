@@ -95,11 +95,6 @@ func serve(cmd *cobra.Command, o *sitedata.ServeOptions) error {
 		return err
 	}
 	cfg.AskFrom, cfg.Logger = ask.from, log
-	headroom, err := headroomBytes(o.Headroom)
-	if err != nil {
-		return err
-	}
-	defer wiring.KeepHeadroom(headroom)()
 	unlock, err := o.Lock(ln.Addr())
 	if err != nil {
 		return err

@@ -50,6 +50,9 @@ func siteConfig(
 	if cfg.MinUploadRate, err = minUploadRate(o.MinUploadRate); err != nil {
 		return cfg, err
 	}
+	if cfg.Headroom, err = headroomBytes(o.Headroom); err != nil {
+		return cfg, err
+	}
 	if cfg.OwnPaths, cfg.NoFallback, err = ownPaths(o.Own); err != nil {
 		return cfg, err
 	}

@@ -23,48 +23,48 @@ func KeepHeadroom(bytes int64) (stop func()) {
 		debug.SetGCPercent(before)
 		return func() {}
 	}
-	k := &keeper{bytes: bytes, percent: goDefault}
-	k.adjust()
-	k.watch()
-	return k.stop
+	p := &pacer{bytes: bytes, percent: goDefault}
+	p.adjust()
+	p.watch()
+	return p.stop
 }
 
-type keeper struct {
+type pacer struct {
 	bytes int64
 
 	mu      sync.Mutex
 	percent int // 0: stopped
 }
 
-func (k *keeper) stop() {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.percent != 0 {
-		k.percent = 0
+func (p *pacer) stop() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.percent != 0 {
+		p.percent = 0
 		debug.SetGCPercent(goDefault)
 	}
 }
 
 // watch adjusts the percentage after each collection: what is garbage at once tells when one has ended.
-func (k *keeper) watch() {
-	runtime.AddCleanup(new([32]byte), func(k *keeper) {
-		if k.adjust() {
-			k.watch()
+func (p *pacer) watch() {
+	runtime.AddCleanup(new([32]byte), func(p *pacer) {
+		if p.adjust() {
+			p.watch()
 		}
-	}, k)
+	}, p)
 }
 
-// adjust sets the percentage for a heap as the last collection left it, unless k was stopped. Setting it stops the
+// adjust sets the percentage for a heap as the last collection left it, unless p was stopped. Setting it stops the
 // program for a moment, so that is done only if it makes a difference.
-func (k *keeper) adjust() bool {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.percent == 0 {
+func (p *pacer) adjust() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.percent == 0 {
 		return false
 	}
-	percent := percentFor(k.bytes, heap())
-	if 8*max(percent-k.percent, k.percent-percent) > k.percent {
-		k.percent = percent
+	percent := percentFor(p.bytes, heap())
+	if 8*max(percent-p.percent, p.percent-percent) > p.percent {
+		p.percent = percent
 		debug.SetGCPercent(percent)
 	}
 	return true
@@ -77,8 +77,8 @@ func heap() (bytes int64) {
 		{Name: "/gc/heap/live:bytes"}, {Name: "/gc/scan/stack:bytes"}, {Name: "/gc/scan/globals:bytes"},
 	}
 	metrics.Read(parts)
-	for _, p := range parts {
-		bytes += int64(p.Value.Uint64())
+	for _, part := range parts {
+		bytes += int64(part.Value.Uint64())
 	}
 	return bytes
 }

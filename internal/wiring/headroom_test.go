@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"userkeys/internal/wiring"
 	"userkeys/internal/testkit/nettest"
+	"userkeys/internal/wiring"
 )
 
 const megabyte = 1 << 20
