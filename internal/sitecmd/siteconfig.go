@@ -53,6 +53,9 @@ func siteConfig(
 	if cfg.Headroom, err = headroomBytes(o.Headroom); err != nil {
 		return cfg, err
 	}
+	if cfg.MaxKeys, err = maxKeys(o.MaxKeys); err != nil {
+		return cfg, err
+	}
 	if cfg.OwnPaths, cfg.NoFallback, err = ownPaths(o.Own); err != nil {
 		return cfg, err
 	}
@@ -90,6 +93,15 @@ func headroomBytes(megabytes int) (int64, error) {
 		return 0, fmt.Errorf("--gc-headroom: %d is not between 0 and %d megabytes", megabytes, most)
 	}
 	return int64(megabytes) << 20, nil
+}
+
+// maxKeys reads --max-keys.
+func maxKeys(n int) (int, error) {
+	const least, most = 1000, 100_000_000
+	if n < least || n > most {
+		return 0, fmt.Errorf("--max-keys: %d is not between %d and %d keys", n, least, most)
+	}
+	return n, nil
 }
 
 // Words that --own takes beside paths.

@@ -13,6 +13,7 @@ import (
 
 	"userkeys"
 	"userkeys/gateway"
+	"userkeys/internal/keycheck"
 	"userkeys/internal/sso"
 	"userkeys/site"
 )
@@ -64,6 +65,7 @@ type ServeOptions struct {
 	SetupLink       bool
 	PasswordLogin   bool
 	Headroom        int // in megabytes
+	MaxKeys         int
 	LogFormat       string
 	LogLevel        string
 }
@@ -117,6 +119,8 @@ func (o *ServeOptions) AddFlags(f *pflag.FlagSet) {
 	f.IntVar(&o.Headroom, "gc-headroom", 32,
 		"megabytes that may be allocated before memory is searched for garbage, at least: more takes less processor "+
 			"time; 0 for Go's own rule, which also holds if the environment variable GOGC is set")
+	f.IntVar(&o.MaxKeys, "max-keys", keycheck.DefaultMaxKeys,
+		"how many keys are kept in memory: at least all keys that are used within a minute, some 300 bytes each")
 	f.StringVar(&o.LogFormat, "log-format", "text", "format of the log: text or json")
 	f.StringVar(&o.LogLevel, "log-level", "info", "least level that is logged: debug, info, warn or error")
 }
