@@ -2,6 +2,7 @@ package consent
 
 import (
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -13,51 +14,127 @@ import (
 
 // The fields of a form by which a user narrows what is asked: one checkbox a
 // scope, one list of lifetimes. chooseField tells a form that has them from
-// one that does not, where no box would mean "nothing".
+// one that does not, where no box would mean "nothing". onlyField is the button that approves reading alone.
 const (
 	chooseField   = "choose"
 	lifetimeField = "lifetime"
 	allowPrefix   = "allow_"
+	onlyField     = "only"
+	onlyReading   = "reading"
 )
 
 // askView is what a page asks about: what the app would be able to do, and for how long.
 type askView struct {
-	Scopes []scopeView
-	Terms  []term // shorter lifetimes to choose from; none if there are none
-	// Prolong is until when the app can renew its key by itself; unknown: it cannot.
-	Prolong page.Moment
+	Scopes   []scopeView // the heaviest first
+	Lifetime lifetimeView
 }
 
 // Several tells whether there is anything to untick.
 func (a askView) Several() bool { return len(a.Scopes) > 1 }
 
-// scopeView is a scope with the name of its checkbox.
-type scopeView struct{ Field, Sentence string }
+// Mixed tells whether some scopes read only and others do more.
+func (a askView) Mixed() bool {
+	some := func(want bool) bool {
+		return slices.ContainsFunc(a.Scopes, func(s scopeView) bool { return s.weight.Reads() == want })
+	}
+	return some(true) && some(false)
+}
+
+// Has tells whether the app asks for a scope.
+func (a askView) Has(name string) bool {
+	return slices.ContainsFunc(a.Scopes, func(s scopeView) bool { return s.Name == name })
+}
+
+// scopeView is a scope that the app asks for.
+type scopeView struct {
+	Name, Field, Sentence string
+	Checked               bool
+	weight                weight
+}
+
+// Acts and Changes tell what kind of warning the scope comes with.
+func (s scopeView) Acts() bool    { return s.weight == acts }
+func (s scopeView) Changes() bool { return s.weight == changes }
+
+// lifetimeView is for how long the app would have access. A page says it in one sentence.
+type lifetimeView struct {
+	Span   string      // how long at a time; empty: no end was asked for
+	Until  page.Moment // the latest end, whatever the app does; unknown: there is none
+	Renews bool        // the app can ask for the span again, until that end
+	Unused int         // days without use after which it ends sooner; 0: never
+	Terms  []term      // shorter lifetimes to choose from; none if there are none
+}
 
 // term is a lifetime to choose.
-type term struct{ Seconds, Words string }
+type term struct {
+	Seconds, Words string
+	Chosen         bool
+}
 
-func (h *Handlers) askView(q site.CheckedRequest) askView {
+// askView is the question of q, with what was chosen before; nil: everything, as asked.
+func (h *Handlers) askView(q site.CheckedRequest, chosen *site.Choice) askView {
 	var a askView
-	sentences := h.authority.Catalog().Sentences(q.Scopes)
-	for i, name := range q.Scopes {
-		a.Scopes = append(a.Scopes, scopeView{allowPrefix + name, sentences[i]})
+	for i, sentence := range h.authority.Catalog().Sentences(q.Scopes) {
+		name := q.Scopes[i]
+		a.Scopes = append(a.Scopes, scopeView{
+			Name: name, Field: allowPrefix + name, Sentence: sentence, weight: h.weight(name),
+			Checked: chosen == nil || chosen.Scopes.Has(name),
+		})
 	}
+	slices.SortStableFunc(a.Scopes, func(x, y scopeView) int { return int(x.weight - y.weight) })
+	a.Lifetime = h.lifetime(q)
 	for _, d := range []time.Duration{time.Hour, page.Day, 7 * page.Day, 30 * page.Day, 90 * page.Day, 365 * page.Day} {
 		if q.Ends == 0 || d < q.Ends {
-			a.Terms = append(a.Terms, term{strconv.Itoa(int(d / time.Second)), page.Lifetime(d)})
+			a.Lifetime.Terms = append(a.Lifetime.Terms, term{
+				strconv.Itoa(int(d / time.Second)), page.Lifetime(d), chosen != nil && chosen.Lifetime == d,
+			})
 		}
-	}
-	now := h.door.Now()
-	if most := now.AddDate(0, 0, h.door.Settings().MaxUserAPIKeyExpiryDays); q.Lifetime > 0 &&
-		now.Add(q.Lifetime).Before(most) {
-		a.Prolong = page.MomentAt(most, now)
 	}
 	return a
 }
 
+func (h *Handlers) weight(name string) weight {
+	s, known := h.authority.Catalog().Scope(name)
+	if !known {
+		return reads // it opens nothing
+	}
+	return weigh(s)
+}
+
+// lifetime says how long a key for q would live by all rules together.
+func (h *Handlers) lifetime(q site.CheckedRequest) lifetimeView {
+	settings, now := h.door.Settings(), h.door.Now()
+	var v lifetimeView
+	var last time.Time
+	if q.Ends > 0 {
+		v.Span, last = page.Lifetime(q.Ends), now.Add(q.Ends)
+		if most := now.AddDate(0, 0, settings.MaxUserAPIKeyExpiryDays); q.Lifetime > 0 && last.Before(most) {
+			v.Renews, last = true, most
+		}
+	}
+	if days := settings.RevokeUserAPIKeysMaxlifeDays; days > 0 {
+		if end := now.AddDate(0, 0, days); last.IsZero() || end.Before(last) {
+			last = end
+			if end.Before(now.Add(q.Ends)) {
+				v.Span, v.Renews = "", false
+			}
+		}
+	}
+	v.Until = page.MomentAt(last, now)
+	v.Unused = sooner(settings.RevokeUserAPIKeysUnusedDays, q.Ends)
+	return v
+}
+
+// sooner is days if a key would end by them before its lifetime does; else 0.
+func sooner(days int, lifetime time.Duration) int {
+	if lifetime == 0 || time.Duration(days)*page.Day < lifetime {
+		return days
+	}
+	return 0
+}
+
 // parseChoice reads what the user chose; a form without choices takes the request as it is.
-func parseChoice(form url.Values) (site.Choice, error) {
+func (h *Handlers) parseChoice(form url.Values) (site.Choice, error) {
 	var c site.Choice
 	if form.Has(chooseField) {
 		c.Scopes = userkeys.Scopes{}
@@ -66,6 +143,13 @@ func parseChoice(form url.Values) (site.Choice, error) {
 				c.Scopes = append(c.Scopes, scope)
 			}
 		}
+	}
+	switch form.Get(onlyField) {
+	case "":
+	case onlyReading:
+		c.Scopes = slices.DeleteFunc(c.Scopes, func(name string) bool { return !h.weight(name).Reads() })
+	default:
+		return c, userkeys.Errorf(userkeys.InvalidParameters, "only must be %s, or left out", onlyReading)
 	}
 	if text := form.Get(lifetimeField); text != "" {
 		seconds, err := strconv.ParseUint(text, 10, 31)
@@ -76,3 +160,6 @@ func parseChoice(form url.Values) (site.Choice, error) {
 	}
 	return c, nil
 }
+
+// choseNothing reports whether a form had choices, and all of them were no.
+func choseNothing(c site.Choice) bool { return c.Scopes != nil && len(c.Scopes) == 0 }

@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"time"
 
 	"userkeys"
 	"userkeys/authority"
@@ -62,9 +61,7 @@ func (h *Handlers) putToUser(w http.ResponseWriter, r *http.Request, c site.Call
 	if gateway.WantsJSON(r) {
 		return door.WriteJSON(w, h.readyModel(c, question))
 	}
-	w.Header().Set("Content-Security-Policy", door.CSP(question.Redirect))
-	return h.pages.consent.Show(w, c, http.StatusOK,
-		h.consentPage(question.ID, question.CheckedRequest, door.AddressOf(r)))
+	return h.show(w, c, question.Redirect, h.consentPage(question.ID, question.CheckedRequest, door.AddressOf(r)))
 }
 
 func parseRequest(r *http.Request, parse func(url.Values) (site.AuthorizationRequest,
@@ -77,25 +74,20 @@ func parseRequest(r *http.Request, parse func(url.Values) (site.AuthorizationReq
 	return parse(parameters)
 }
 
+// consentPage asks the user about q. here is the address that shows the question again.
 func (h *Handlers) consentPage(id string, q site.CheckedRequest, here string) consentPage {
-	settings, now := h.door.Settings(), h.door.Now()
 	c := consentPage{
-		ConsentID: id, To: destinationOf(q.Redirect), Name: page.ShownName(q.Name),
-		Ask: h.askView(q), Write: q.Scopes.Has(userkeys.ScopeWrite), SignsIn: q.Scopes.Has(userkeys.ScopeOneTimePassword),
-		Pushes: q.Push, Unused: settings.RevokeUserAPIKeysUnusedDays, MaxLife: settings.RevokeUserAPIKeysMaxlifeDays,
-		Return: here,
-		Details: []detail{
-			{"Scopes", q.Scopes.String()},
-			{"Client id", page.ShownText(q.ClientID)},
-			{"Encryption", "RSA, " + strconv.Itoa(q.Key.Bits()) + " bits, padding " + string(q.Pad)},
-		},
+		ConsentID: id, To: destinationOf(q.Redirect), Name: page.ShownName(q.Name), Return: here,
+		OneTime: q.Kind == site.KindOneTime,
 	}
+	if !c.OneTime {
+		c.Ask, c.Pushes = h.askView(q, nil), q.Push
+		c.Details = []detail{{"Scopes", q.Scopes.String()}, {"Client id", page.ShownText(q.ClientID)}}
+	}
+	c.Details = append(c.Details,
+		detail{"Encryption", "RSA, " + strconv.Itoa(q.Key.Bits()) + " bits, padding " + string(q.Pad)})
 	if q.PushURL != "" {
 		c.Push = page.ShownHost(q.PushURL)
-	}
-	if q.Ends > 0 {
-		c.Lifetime, c.Until = page.Lifetime(q.Ends), page.MomentAt(now.Add(q.Ends), now)
-		c.Unused, c.MaxLife = sooner(c.Unused, q.Ends), sooner(c.MaxLife, q.Ends)
 	}
 	if q.Redirect != nil {
 		c.Details = append(c.Details, detail{"Full address", q.Redirect.String()})
@@ -103,12 +95,29 @@ func (h *Handlers) consentPage(id string, q site.CheckedRequest, here string) co
 	return c
 }
 
-// sooner is days if a key would end by them before its lifetime does; else 0.
-func sooner(days int, lifetime time.Duration) int {
-	if time.Duration(days)*page.Day < lifetime {
-		return days
+// show answers with the page of a question.
+func (h *Handlers) show(w http.ResponseWriter, c site.Caller, to *userkeys.Redirect, p consentPage) error {
+	w.Header().Set("Content-Security-Policy", door.CSP(to))
+	status := http.StatusOK
+	if p.Problem != "" {
+		status = http.StatusBadRequest
 	}
-	return 0
+	return h.pages.consent.Show(w, c, status, p)
+}
+
+// chooseAgain shows an open question again to a user who approved nothing of it.
+func (h *Handlers) chooseAgain(w http.ResponseWriter, r *http.Request, c site.Caller, y authority.Approval) error {
+	open, err := h.authority.OpenConsent(r.Context(), y.Consent, c)
+	if err != nil {
+		return err
+	}
+	checked, err := h.authority.Examine(r.Context(), open.Request)
+	if err != nil {
+		return err
+	}
+	p := h.consentPage(open.ID, checked, h.door.FormPage(r))
+	p.nothing(h.askView(checked, &y.Choice))
+	return h.show(w, c, checked.Redirect, p)
 }
 
 // grant answers yes. Of a page's form only the consent's id and the user's choice count.
@@ -117,8 +126,11 @@ func (h *Handlers) grant(w http.ResponseWriter, r *http.Request, c site.Caller) 
 	approval := authority.Approval{By: c, Consent: r.PostForm.Get("id")}
 	if r.PostForm.Has("id") {
 		var err error
-		if approval.Choice, err = parseChoice(r.PostForm); err != nil {
+		if approval.Choice, err = h.parseChoice(r.PostForm); err != nil {
 			return err
+		}
+		if choseNothing(approval.Choice) && !gateway.WantsJSON(r) {
+			return h.chooseAgain(w, r, c, approval)
 		}
 	} else {
 		if err := mayAskDirectly(r, c); err != nil {

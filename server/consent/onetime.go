@@ -14,15 +14,6 @@ import (
 	"userkeys/site"
 )
 
-// oneTimePage asks whether an app may sign in as the user.
-type oneTimePage struct {
-	ConsentID string
-	To        destination
-	Name      string
-	Return    string
-	Details   []detail
-}
-
 // oneTime puts an app's request for a one-time password to the user. Nothing is made before they say yes.
 func (h *Handlers) oneTime(w http.ResponseWriter, r *http.Request, c site.Caller) error {
 	request, err := parseRequest(r, site.ParseOneTimeRequest)
@@ -45,11 +36,7 @@ func (h *Handlers) oneTime(w http.ResponseWriter, r *http.Request, c site.Caller
 			"padding": door.Optional(q.Padding),
 		})
 	}
-	w.Header().Set("Content-Security-Policy", door.CSP(q.Redirect))
-	return h.pages.oneTime.Show(w, c, http.StatusOK, oneTimePage{
-		ConsentID: q.ID, To: destinationOf(q.Redirect), Name: page.ShownName(q.Name), Return: door.AddressOf(r),
-		Details: []detail{{"Full address", q.Redirect.String()}},
-	})
+	return h.show(w, c, q.Redirect, h.consentPage(q.ID, q.CheckedRequest, door.AddressOf(r)))
 }
 
 // refuseOneTime is [Handlers.refuse] for a one-time password: the wire refuses those by status.
