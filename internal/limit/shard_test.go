@@ -25,13 +25,8 @@ func newShard(most int) *shard {
 }
 
 func (s *shard) find(id int64) *limit.Account[int64] {
-	tag := testTag(id)
-	for number, next := s.Next(tag, s.First(tag)); number != 0; number, next = s.Next(tag, next) {
-		if a := s.At(number); a.Data == id {
-			return a
-		}
-	}
-	return nil
+	a, _ := s.Find(testTag(id), func(other *int64) bool { return *other == id })
+	return a
 }
 
 func (s *shard) findOrAdd(id int64, at *limit.Moment) (*limit.Account[int64], time.Duration) {
@@ -39,7 +34,7 @@ func (s *shard) findOrAdd(id int64, at *limit.Moment) (*limit.Account[int64], ti
 		return a, 0
 	}
 	number, wait := s.Add(id, at)
-	return s.At(number), wait
+	return s.Account(number), wait
 }
 
 func (s *shard) Take(id int64, now time.Time, l limit.Limits) limit.Decision {
