@@ -10,6 +10,7 @@ import (
 	"userkeys"
 	"userkeys/authority"
 	"userkeys/gateway"
+	"userkeys/server/consent/question"
 	"userkeys/server/door"
 	"userkeys/server/input"
 	"userkeys/server/page"
@@ -54,14 +55,14 @@ func (h *Handlers) putToUser(w http.ResponseWriter, r *http.Request, c site.Call
 		}
 		return h.door.SendToLogin(w, r)
 	}
-	question, err := h.authority.Prepare(r.Context(), request, c)
+	asked, err := h.authority.Prepare(r.Context(), request, c)
 	if err != nil {
 		return h.refuse(w, r, c, refusal{request, err})
 	}
 	if gateway.WantsJSON(r) {
-		return door.WriteJSON(w, h.readyModel(c, question))
+		return door.WriteJSON(w, h.readyModel(c, asked))
 	}
-	return h.show(w, c, question.Redirect, h.consentPage(question.ID, question.CheckedRequest, door.AddressOf(r)))
+	return h.show(w, c, asked.Redirect, h.consentPage(asked.ID, asked.CheckedRequest, door.AddressOf(r)))
 }
 
 func parseRequest(r *http.Request, parse func(url.Values) (site.AuthorizationRequest,
@@ -77,11 +78,11 @@ func parseRequest(r *http.Request, parse func(url.Values) (site.AuthorizationReq
 // consentPage asks the user about q. here is the address that shows the question again.
 func (h *Handlers) consentPage(id string, q site.CheckedRequest, here string) consentPage {
 	c := consentPage{
-		ConsentID: id, To: destinationOf(q.Redirect), Name: page.ShownName(q.Name), Return: here,
+		ConsentID: id, To: question.To(q.Redirect), Name: page.ShownName(q.Name), Return: here,
 		OneTime: q.Kind == site.KindOneTime,
 	}
 	if !c.OneTime {
-		c.Ask, c.Pushes = h.askView(q, nil), q.Push
+		c.Ask, c.Pushes = about(h, q, nil), q.Push
 		c.Details = []detail{{"Scopes", q.Scopes.String()}, {"Client id", page.ShownText(q.ClientID)}}
 	}
 	c.Details = append(c.Details,
@@ -93,6 +94,12 @@ func (h *Handlers) consentPage(id string, q site.CheckedRequest, here string) co
 		c.Details = append(c.Details, detail{"Full address", q.Redirect.String()})
 	}
 	return c
+}
+
+// about is the question of q, with what was chosen before; nil: everything, as asked.
+func about(h *Handlers, q site.CheckedRequest, chosen *site.Choice) question.Ask {
+	rules := question.Rules{Settings: h.door.Settings(), Catalog: h.authority.Catalog(), Now: h.door.Now()}
+	return rules.About(q, chosen)
 }
 
 // show answers with the page of a question.
@@ -115,8 +122,8 @@ func (h *Handlers) chooseAgain(w http.ResponseWriter, r *http.Request, c site.Ca
 	if err != nil {
 		return err
 	}
-	p := h.consentPage(open.ID, checked, h.door.FormPage(r))
-	p.nothing(h.askView(checked, &y.Choice))
+	p := h.consentPage(open.ID, checked, door.FormPage(h.door, r))
+	p.nothing(about(h, checked, &y.Choice))
 	return h.show(w, c, checked.Redirect, p)
 }
 
@@ -126,10 +133,10 @@ func (h *Handlers) grant(w http.ResponseWriter, r *http.Request, c site.Caller) 
 	approval := authority.Approval{By: c, Consent: r.PostForm.Get("id")}
 	if r.PostForm.Has("id") {
 		var err error
-		if approval.Choice, err = h.parseChoice(r.PostForm); err != nil {
+		if approval.Choice, err = question.ParseChoice(r.PostForm, h.authority.Catalog()); err != nil {
 			return err
 		}
-		if choseNothing(approval.Choice) && !gateway.WantsJSON(r) {
+		if question.ChoseNothing(approval.Choice) && !gateway.WantsJSON(r) {
 			return h.chooseAgain(w, r, c, approval)
 		}
 	} else {

@@ -9,6 +9,7 @@ import (
 	"userkeys"
 	"userkeys/authority"
 	"userkeys/gateway"
+	"userkeys/server/consent/question"
 	"userkeys/server/door"
 	"userkeys/server/page"
 	"userkeys/site"
@@ -178,7 +179,7 @@ func (h *Handlers) activatePost(w http.ResponseWriter, r *http.Request, c site.C
 func (h *Handlers) deviceAuthorize(w http.ResponseWriter, r *http.Request, c site.Caller) error {
 	f, b := r.PostForm, c
 	approval := f.Get("approval_token")
-	choice, err := h.parseChoice(f)
+	choice, err := question.ParseChoice(f, h.authority.Catalog())
 	if err != nil {
 		return err
 	}
@@ -189,13 +190,13 @@ func (h *Handlers) deviceAuthorize(w http.ResponseWriter, r *http.Request, c sit
 		})
 	}
 	if approval == "" {
-		question, err := h.authority.ActivateDevice(r.Context(), f.Get("code"), f.Get("request"), b)
+		asked, err := h.authority.ActivateDevice(r.Context(), f.Get("code"), f.Get("request"), b)
 		if err != nil {
 			return h.deviceProblem(w, r, c, deviceView{State: "enter_code", Code: userkeys.Shorten(f.Get("code"), 40), err: err})
 		}
-		approval = question.Approval
+		approval = asked.Approval
 	}
-	if choseNothing(choice) && !gateway.WantsJSON(r) {
+	if question.ChoseNothing(choice) && !gateway.WantsJSON(r) {
 		return h.chooseAgainForDevice(w, r, c, authority.Approval{Device: approval, Choice: choice})
 	}
 	_, err = h.authority.Grant(r.Context(), authority.Approval{By: b, Device: approval, Choice: choice})
@@ -212,12 +213,12 @@ func (h *Handlers) deviceAuthorize(w http.ResponseWriter, r *http.Request, c sit
 func (h *Handlers) chooseAgainForDevice(w http.ResponseWriter, r *http.Request, c site.Caller,
 	y authority.Approval,
 ) error {
-	question, err := h.authority.OpenDevice(r.Context(), y.Device, c)
+	asked, err := h.authority.OpenDevice(r.Context(), y.Device, c)
 	if err != nil {
 		return h.deviceProblem(w, r, c, deviceView{State: "enter_code", err: err})
 	}
-	d := h.deviceView(question)
-	d.Consent.nothing(h.askView(question.CheckedRequest, &y.Choice))
+	d := h.deviceView(asked)
+	d.Consent.nothing(about(h, asked.CheckedRequest, &y.Choice))
 	return h.showDevice(w, r, c, d)
 }
 

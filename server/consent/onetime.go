@@ -42,7 +42,7 @@ func (h *Handlers) oneTime(w http.ResponseWriter, r *http.Request, c site.Caller
 // refuseOneTime is [Handlers.refuse] for a one-time password: the wire refuses those by status.
 func (h *Handlers) refuseOneTime(w http.ResponseWriter, r *http.Request, c site.Caller, no refusal) error {
 	e := userkeys.AsError(no.err)
-	refused, explained := h.explain(no.request, e)
+	refused, explained := explain(h.door.Settings(), no.request, e)
 	if !explained || gateway.WantsJSON(r) || isMalformed(e) && !gateway.WantsPage(r) {
 		return door.RefuseJSON(w, r, e)
 	}
@@ -79,7 +79,7 @@ func (h *Handlers) makeOneTime(r *http.Request, c site.Caller) (string, error) {
 	if c.Key == 0 && r.PostForm.Has("id") {
 		approval.Consent = r.PostForm.Get("id")
 	} else {
-		if err := h.mayMakeOneTimeDirectly(r, c); err != nil {
+		if err := mayMakeOneTimeDirectly(r, c, h.door.Settings()); err != nil {
 			return "", err
 		}
 		request, err := site.ParseOneTimeRequest(r.PostForm)
@@ -93,12 +93,12 @@ func (h *Handlers) makeOneTime(r *http.Request, c site.Caller) (string, error) {
 }
 
 // mayMakeOneTimeDirectly refuses a whole request, without a page before it, if its sender may not send one.
-func (h *Handlers) mayMakeOneTimeDirectly(r *http.Request, c site.Caller) error {
+func mayMakeOneTimeDirectly(r *http.Request, c site.Caller, settings site.Settings) error {
 	if c.Key == 0 {
 		return mayAskDirectly(r, c)
 	}
 	access, _ := userkeys.FromContext(r.Context())
-	return keyMayMakeOneTime(access, h.door.Settings())
+	return keyMayMakeOneTime(access, settings)
 }
 
 // keyMayMakeOneTime refuses keys that may not make one-time passwords. A key that makes them is as good as the

@@ -3,16 +3,17 @@ package consent
 import (
 	"html/template"
 
+	"userkeys/server/consent/question"
 	"userkeys/server/page"
 )
 
 // consentPage asks the user.
 type consentPage struct {
 	ConsentID string
-	To        destination
+	To        question.Destination
 	Name      string
 	OneTime   bool // it is about a one-time password alone, and there is nothing to choose
-	Ask       askView
+	Ask       question.Ask
 	Push      string // host; empty: none named
 	Pushes    bool
 	Return    string
@@ -23,7 +24,7 @@ type consentPage struct {
 }
 
 // nothing says on p that nothing was chosen of what it asks.
-func (p *consentPage) nothing(ask askView) {
+func (p *consentPage) nothing(ask question.Ask) {
 	p.Ask, p.Nothing = ask, true
 	p.Problem = "Choose at least one thing that the app may do, or deny the request."
 }

@@ -1,4 +1,7 @@
-package consent
+// Package question is what a consent page shows of a request, in words and in an order that a person can judge it by,
+// and what the form of that page chose. You go here to change what the page says of a scope, a destination or a
+// lifetime.
+package question
 
 import (
 	"net/url"
@@ -23,69 +26,78 @@ const (
 	onlyReading   = "reading"
 )
 
-// askView is what a page asks about: what the app would be able to do, and for how long.
-type askView struct {
-	Scopes   []scopeView // the heaviest first
-	Lifetime lifetimeView
+// Ask is what a page asks about: what the app would be able to do, and for how long.
+type Ask struct {
+	Scopes   []Scope // the heaviest first
+	Lifetime Lifetime
 }
 
 // Several tells whether there is anything to untick.
-func (a askView) Several() bool { return len(a.Scopes) > 1 }
+func (a Ask) Several() bool { return len(a.Scopes) > 1 }
 
 // Mixed tells whether some scopes read only and others do more.
-func (a askView) Mixed() bool {
+func (a Ask) Mixed() bool {
 	some := func(want bool) bool {
-		return slices.ContainsFunc(a.Scopes, func(s scopeView) bool { return s.weight.Reads() == want })
+		return slices.ContainsFunc(a.Scopes, func(s Scope) bool { return s.weight.Reads() == want })
 	}
 	return some(true) && some(false)
 }
 
 // Has tells whether the app asks for a scope.
-func (a askView) Has(name string) bool {
-	return slices.ContainsFunc(a.Scopes, func(s scopeView) bool { return s.Name == name })
+func (a Ask) Has(name string) bool {
+	return slices.ContainsFunc(a.Scopes, func(s Scope) bool { return s.Name == name })
 }
 
-// scopeView is a scope that the app asks for.
-type scopeView struct {
+// Scope is a scope that the app asks for.
+type Scope struct {
 	Name, Field, Sentence string
 	Checked               bool
 	weight                weight
 }
 
-// Acts and Changes tell what kind of warning the scope comes with.
-func (s scopeView) Acts() bool    { return s.weight == acts }
-func (s scopeView) Changes() bool { return s.weight == changes }
+// Acts tells whether the app could act in the user's place.
+func (s Scope) Acts() bool { return s.weight == acts }
 
-// lifetimeView is for how long the app would have access. A page says it in one sentence.
-type lifetimeView struct {
+// Changes tells whether the app could change something.
+func (s Scope) Changes() bool { return s.weight == changes }
+
+// Lifetime is for how long the app would have access. A page says it in one sentence.
+type Lifetime struct {
 	Span   string      // how long at a time; empty: no end was asked for
 	Until  page.Moment // the latest end, whatever the app does; unknown: there is none
 	Renews bool        // the app can ask for the span again, until that end
 	Unused int         // days without use after which it ends sooner; 0: never
-	Terms  []term      // shorter lifetimes to choose from; none if there are none
+	Terms  []Term      // shorter lifetimes to choose from; none if there are none
 }
 
-// term is a lifetime to choose.
-type term struct {
+// Term is a lifetime to choose.
+type Term struct {
 	Seconds, Words string
 	Chosen         bool
 }
 
-// askView is the question of q, with what was chosen before; nil: everything, as asked.
-func (h *Handlers) askView(q site.CheckedRequest, chosen *site.Choice) askView {
-	var a askView
-	for i, sentence := range h.authority.Catalog().Sentences(q.Scopes) {
+// Rules are what a question depends on besides the request.
+type Rules struct {
+	Settings site.Settings
+	Catalog  *userkeys.Catalog
+	Now      time.Time
+}
+
+// About is the question of q, with what was chosen before; nil: everything, as asked.
+func (r Rules) About(q site.CheckedRequest, chosen *site.Choice) Ask {
+	var a Ask
+	for i, sentence := range r.Catalog.Sentences(q.Scopes) {
 		name := q.Scopes[i]
-		a.Scopes = append(a.Scopes, scopeView{
-			Name: name, Field: allowPrefix + name, Sentence: sentence, weight: h.weight(name),
+		a.Scopes = append(a.Scopes, Scope{
+			Name: name, Field: allowPrefix + name, Sentence: sentence, weight: weightOf(r.Catalog, name),
 			Checked: chosen == nil || chosen.Scopes.Has(name),
 		})
 	}
-	slices.SortStableFunc(a.Scopes, func(x, y scopeView) int { return int(x.weight - y.weight) })
-	a.Lifetime = h.lifetime(q)
+	slices.SortStableFunc(a.Scopes, func(x, y Scope) int { return int(x.weight - y.weight) })
+	a.Lifetime = r.lifetime(q)
 	for _, d := range []time.Duration{time.Hour, page.Day, 7 * page.Day, 30 * page.Day, 90 * page.Day, 365 * page.Day} {
 		if q.Ends == 0 || d < q.Ends {
-			a.Lifetime.Terms = append(a.Lifetime.Terms, term{
+			a.Lifetime.Terms = append(a.Lifetime.Terms, Term{
 				strconv.Itoa(int(d / time.Second)), page.Lifetime(d), chosen != nil && chosen.Lifetime == d,
 			})
 		}
@@ -93,8 +105,8 @@ func (h *Handlers) askView(q site.CheckedRequest, chosen *site.Choice) askView {
 	return a
 }
 
-func (h *Handlers) weight(name string) weight {
-	s, known := h.authority.Catalog().Scope(name)
+func weightOf(c *userkeys.Catalog, name string) weight {
+	s, known := c.Scope(name)
 	if !known {
 		return reads // it opens nothing
 	}
@@ -102,9 +114,9 @@ func (h *Handlers) weight(name string) weight {
 }
 
 // lifetime says how long a key for q would live by all rules together.
-func (h *Handlers) lifetime(q site.CheckedRequest) lifetimeView {
-	settings, now := h.door.Settings(), h.door.Now()
-	var v lifetimeView
+func (r Rules) lifetime(q site.CheckedRequest) Lifetime {
+	settings, now := r.Settings, r.Now
+	var v Lifetime
 	var last time.Time
 	if q.Ends > 0 {
 		v.Span, last = page.Lifetime(q.Ends), now.Add(q.Ends)
@@ -133,8 +145,8 @@ func sooner(days int, lifetime time.Duration) int {
 	return 0
 }
 
-// parseChoice reads what the user chose; a form without choices takes the request as it is.
-func (h *Handlers) parseChoice(form url.Values) (site.Choice, error) {
+// ParseChoice reads what the user chose; a form without choices takes the request as it is.
+func ParseChoice(form url.Values, catalog *userkeys.Catalog) (site.Choice, error) {
 	var c site.Choice
 	if form.Has(chooseField) {
 		c.Scopes = userkeys.Scopes{}
@@ -147,7 +159,7 @@ func (h *Handlers) parseChoice(form url.Values) (site.Choice, error) {
 	switch form.Get(onlyField) {
 	case "":
 	case onlyReading:
-		c.Scopes = slices.DeleteFunc(c.Scopes, func(name string) bool { return !h.weight(name).Reads() })
+		c.Scopes = slices.DeleteFunc(c.Scopes, func(name string) bool { return !weightOf(catalog, name).Reads() })
 	default:
 		return c, userkeys.Errorf(userkeys.InvalidParameters, "only must be %s, or left out", onlyReading)
 	}
@@ -161,5 +173,5 @@ func (h *Handlers) parseChoice(form url.Values) (site.Choice, error) {
 	return c, nil
 }
 
-// choseNothing reports whether a form had choices, and all of them were no.
-func choseNothing(c site.Choice) bool { return c.Scopes != nil && len(c.Scopes) == 0 }
+// ChoseNothing reports whether a form had choices, and all of them were no.
+func ChoseNothing(c site.Choice) bool { return c.Scopes != nil && len(c.Scopes) == 0 }
