@@ -261,7 +261,7 @@ func TestConsentSaysWhatIsAsked(t *testing.T) {
 			t.Errorf("#%s reads %q, want %q", id, got, want)
 		}
 	}
-	if got := testkit.Inside(t, a.Text, "lifetime"); !strings.Contains(got, "7 days") || !strings.Contains(got, "29 Nov 2026") || strings.Contains(got, "180 days") {
+	if got := testkit.Inside(t, a.Text, "lifetime"); got != "For 7 days at a time, at most until 22 Nov 2027, 12:00 UTC, or until you revoke it." {
 		t.Errorf("the lifetime reads %q", got)
 	}
 	if strings.Contains(a.Text, "autofocus") {
@@ -269,7 +269,7 @@ func TestConsentSaysWhatIsAsked(t *testing.T) {
 	}
 	a = f.Do(fakesite.Call{As: "alice", Path: fakesite.Ask()})
 	a.MustNot(t, "write-warning", "push-host")
-	if got := testkit.Inside(t, a.Text, "lifetime"); got != "Until you revoke it. It ends by itself after 180 days without use." {
+	if got := testkit.Inside(t, a.Text, "lifetime"); got != "Until you revoke it, or until the app has not used it for 180 days." {
 		t.Errorf("the lifetime reads %q", got)
 	}
 }
@@ -526,6 +526,8 @@ func TestTheUserChooses(t *testing.T) {
 	}
 	for name, form := range map[string]map[string]string{
 		"nothing is left":              {"choose": "1"},
+		"nothing of it reads":          {"choose": "1", "only": "reading"},
+		"a button that is not there":   {"choose": "1", "allow_read": "1", "only": "writing"},
 		"more than was asked for":      {"choose": "1", "allow_read": "1", "allow_write": "1"},
 		"a lifetime that is no number": {"lifetime": "1e3"},
 	} {
