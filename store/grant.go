@@ -248,8 +248,8 @@ func insertKey(c conn, g site.Grant, k *site.UserAPIKey, replaced []keyRow) erro
 	id, err := one(c, scanInt, `INSERT INTO userkeys_keys
 		(user_id, client, hash, hash_kind, application_name, scopes, push_url, created_at, expires_at, revoked_at, revoked_by,
 			public_key, padding, lifetime, destination, approved_with)
-		SELECT $1, c.id, $2, 1, $8, $3, $4, $5, $6, 0, '', $9, $10, $11, $12, $13 FROM userkeys_clients c WHERE c.client_id = $7
-		ON CONFLICT DO NOTHING RETURNING id`,
+		SELECT $1, c.id, $2, 1, $8, $3, $4, $5, $6, 0, '', $9, $10, $11, $12, $13
+		FROM userkeys_clients c WHERE c.client_id = $7 ON CONFLICT DO NOTHING RETURNING id`,
 		k.UserID, k.Hash[:], k.Scopes.String(), k.PushURL, micros(k.CreatedAt), micros(k.ExpiresAt), k.ClientID,
 		k.ApplicationName,
 		k.PublicKey, string(k.Padding), k.Lifetime.Microseconds(), g.Destination, g.Caller.Device)

@@ -317,7 +317,7 @@ func TestChromiumAppsPage(t *testing.T) {
 	b.At("Your apps")
 	proper(t, b)
 	id := s.Keys()[1].ID // newest first: the one of "one"
-	if n := testkit.Eval[int](b, fmt.Sprintf(`document.querySelector("#key-%d form button").offsetHeight`, id)); n != 0 {
+	if n := testkit.Eval[bool](b, fmt.Sprintf(`document.querySelector("#key-%d form button").checkVisibility()`, id)); n {
 		t.Error("the details are not folded")
 	}
 	b.TabTo(fmt.Sprintf("#key-%d summary", id))

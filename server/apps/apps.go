@@ -59,7 +59,6 @@ type appView struct {
 	Because  string      // by which rule, or why it ended
 	Push     string      // host; empty: none named
 	Pushes   *pushView
-	Idle     bool
 	SignedIn page.Moment // known: the app is signed in as the user, since then
 	CanUndo  bool
 }
@@ -80,11 +79,8 @@ type appList struct {
 	Page   int    // 0: the first
 }
 
-const (
-	// idleDays is what the page offers as a filter and marks in the list.
-	idleDays = 30
-	maxText  = 100 // characters of a search
-)
+// maxText is how many characters a search has.
+const maxText = 100
 
 func parseAppList(q url.Values) appList {
 	within := func(name string, most int) int {
@@ -323,7 +319,6 @@ func (h *Handlers) appView(k site.App, sessions []site.AppSession, now time.Time
 		Where: where(k.Destination), With: page.ShownText(k.ApprovedWith),
 		Can: h.cfg.Keys.Catalog().Sentences(k.Scopes), Approved: page.MomentAt(k.CreatedAt, now),
 		SignedIn: signedInSince(sessions, k.ID, now), CanUndo: h.cfg.Keys.CanUndo(k.UserAPIKey),
-		Idle: k.Live(now) && now.Sub(k.LastUsedAt) >= idleDays*page.Day,
 	}
 	if k.Used() {
 		a.Used = page.MomentAt(k.LastUsedAt, now)

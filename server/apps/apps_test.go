@@ -31,7 +31,7 @@ func TestAppsPage(t *testing.T) {
 	f := fakesite.NewWithKeys(t)
 	a := f.Do(fakesite.Call{Path: "/my/apps", As: "alice"})
 	a.Must(t, http.StatusOK, "read everything that you can read", "push.example", "not used yet",
-		`datetime="2026-11-29T12:00:00Z"`, "29 Nov 2026, 12:00 UTC", "in 7 days", "40 days ago", "not used for 30 days",
+		"Ends 29 Nov 2026.", "in 7 days", "used 40 days ago", "Not used for 30 days",
 		"Fresh&lt;script&gt;", "This site no longer allows", "<code>write</code>", "All 3 apps with a live key")
 	a.MustNot(t, "Bobs", "never by itself", "<script>\u202e", "\u202e")
 	if diff := cmp.Diff([]string{"Old", "Never", "Fresh"}, names(a.Text)); diff != "" {

@@ -57,26 +57,34 @@ func ends(k site.UserAPIKey, s site.Settings, now time.Time) string {
 	case !at.After(now): // the job that ends it runs once a day
 		return "Ends within a day: " + because(why, s, true) + "."
 	case why != site.EndUnused:
-		return "Ends " + endDay(k, s, at) + "."
+		return "Ends " + lastDay(k, s, now) + "."
 	}
 	inUse := s
 	inUse.RevokeUserAPIKeysUnusedDays = 0
 	if last, _ := inUse.EndOf(k, now); !last.IsZero() {
-		return "If unused: ends " + day(at) + ", otherwise " + endDay(k, s, last) + "."
+		return "If unused: ends " + day(at, now) + ", otherwise " + lastDay(k, inUse, now) + "."
 	}
-	return "If unused: ends " + day(at) + "."
+	return "If unused: ends " + day(at, now) + "."
 }
 
-// endDay is the day of an end that does not depend on use, and whether the app can move it.
-func endDay(k site.UserAPIKey, s site.Settings, at time.Time) string {
-	renewed, err := s.RenewedEnd(k, at)
+// lastDay is the day of the end of a key that is in use, and whether its app can move it.
+func lastDay(k site.UserAPIKey, inUse site.Settings, now time.Time) string {
+	at, _ := inUse.EndOf(k, now)
+	renewed, err := inUse.RenewedEnd(k, at)
 	if err == nil && at.Equal(k.ExpiresAt) && renewed.After(at) {
-		return day(at) + " unless the app prolongs it"
+		return day(at, now) + " unless the app prolongs it"
 	}
-	return day(at)
+	return day(at, now)
 }
 
-func day(t time.Time) string { return t.UTC().Format("2 Jan 2006") }
+// day is the day of t, with the time if it is near.
+func day(t, now time.Time) string {
+	m := page.MomentAt(t, now)
+	if t.Sub(now) < 2*page.Day {
+		return m.Absolute
+	}
+	return m.Day
+}
 
 // because says in words why a key ended or will end.
 func because(why site.Ending, s site.Settings, ended bool) string {
