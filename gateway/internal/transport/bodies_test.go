@@ -2,14 +2,19 @@ package transport
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"io"
 	"net"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
+
+	"userkeys/internal/testkit/nettest"
 )
 
 // gated is a body that comes when its gate is opened.
@@ -93,16 +98,109 @@ func TestAnswerOfAWebsiteThatHangsUpOnTheBody(t *testing.T) {
 	}
 }
 
+// A website that hangs up on a body without an answer has failed; it was not slow.
+func TestWebsiteThatHangsUpOnTheBody(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("unix", filepath.Join(t.TempDir(), "s"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	hungUp := make(chan struct{})
+	u := newUpstreamOn(t, l, func(_ int, c net.Conn, br *bufio.Reader) {
+		_, _ = http.ReadRequest(br)
+		_ = c.(*net.UnixConn).CloseRead()
+		close(hungUp)
+		<-t.Context().Done()
+	})
+	u.url.Host = "localhost"
+	cfg := u.config()
+	cfg.Dial = Socket(l.Addr().String())
+	r := u.request(t, "POST", &gated{strings.NewReader("body"), hungUp})
+	r.ContentLength = 4
+	if _, err := direct(t, cfg).RoundTrip(r); !errors.Is(err, syscall.EPIPE) || isTimeout(err) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// A connection over which a part of a body was sent is for no other request, which would be read as the rest of it.
+func TestBodyThatIsNotTakenInTime(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("unix", filepath.Join(t.TempDir(), "s"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	u := newUpstreamOn(t, l, func(_ int, c net.Conn, br *bufio.Reader) {
+		_, _ = http.ReadRequest(br)
+		_, _ = io.WriteString(c, okAnswer)
+		<-t.Context().Done()
+	})
+	u.url.Host = "localhost"
+	cfg := u.config()
+	cfg.HeaderTimeout = 50 * time.Millisecond
+	cfg.Dial = func(ctx context.Context, _, _ string) (net.Conn, error) {
+		c, err := Socket(l.Addr().String())(ctx, "", "")
+		if err == nil {
+			err = c.(*net.UnixConn).SetWriteBuffer(1) // as little as the system can do with
+		}
+		return c, err
+	}
+	tr := direct(t, cfg)
+	res, err := tr.RoundTrip(u.request(t, "POST", strings.NewReader(strings.Repeat("x", maxBody))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := res.Body.(*roundTrip)
+	if b, err := io.ReadAll(x); string(b) != "ok" {
+		t.Errorf("got %q (%v)", b, err)
+	}
+	<-x.sent
+	until(t, "the connection is closed", func() bool {
+		if tr.idleCount() > 0 {
+			t.Fatal("the connection is idle")
+		}
+		_, err := x.link.Conn.Read(make([]byte, 1))
+		return errors.Is(err, net.ErrClosed)
+	})
+}
+
+// A body that the website has not taken when its answer is over is sent no longer than its request's context lasts.
+func TestBodyThatNobodyTakes(t *testing.T) {
+	t.Parallel()
+	l := nettest.ListenPipe()
+	ended := make(chan struct{})
+	u := newUpstreamOn(t, l, func(_ int, c net.Conn, _ *bufio.Reader) {
+		_, _ = http.ReadRequest(bufio.NewReaderSize(c, 16)) // and nothing of the body beyond that
+		_, _ = io.WriteString(c, okAnswer)
+		_, _ = io.WriteString(c, "x") // nobody reads it
+		close(ended)
+	})
+	cfg := u.config()
+	cfg.Dial, cfg.HeaderTimeout = l.Dial, 0
+	ctx, cancel := context.WithCancel(t.Context())
+	mustBeOK(t, direct(t, cfg), u.request(t, "POST", strings.NewReader(strings.Repeat("x", maxBody))).WithContext(ctx))
+	cancel()
+	select {
+	case <-ended:
+	case <-time.After(nettest.Patience):
+		t.Error("the connection is still held")
+	}
+	_ = l.Close()
+}
+
 // A body that fails ends its request with its own error; the website does not take what came for all.
 func TestBodyThatFails(t *testing.T) {
 	t.Parallel()
 	broken := errors.New("broken body")
-	for name, body := range map[string]io.Reader{
-		"fails":     io.MultiReader(strings.NewReader("ab"), &failing{broken}),
-		"too short": strings.NewReader("ab"),
-		"too long":  strings.NewReader("abcde"),
+	for _, tt := range []struct {
+		name string
+		body io.Reader
+		want error
+	}{
+		{"fails", io.MultiReader(strings.NewReader("ab"), &failing{broken}), broken},
+		{"too short", strings.NewReader("ab"), errLength},
+		{"too long", strings.NewReader("abcde"), errLength},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			whole := make(chan bool, 1)
 			u := newUpstream(t, func(_ int, c net.Conn, br *bufio.Reader) {
@@ -115,10 +213,9 @@ func TestBodyThatFails(t *testing.T) {
 				whole <- err == nil
 				_, _ = io.Copy(io.Discard, c)
 			})
-			r := u.request(t, "POST", body)
+			r := u.request(t, "POST", tt.body)
 			r.ContentLength = 4
-			_, err := direct(t, u.config()).RoundTrip(r)
-			if err == nil || errors.Is(err, broken) != (name == "fails") {
+			if _, err := direct(t, u.config()).RoundTrip(r); !errors.Is(err, tt.want) {
 				t.Errorf("got %v", err)
 			}
 			if <-whole {

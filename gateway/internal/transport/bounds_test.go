@@ -3,6 +3,7 @@ package transport
 import (
 	"bufio"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -21,6 +22,7 @@ func TestHeaderBound(t *testing.T) {
 		traced, plain bool // whether the answer passes
 	}{
 		{"within", "HTTP/1.1 200 OK\r\n" + long(100<<10) + "Content-Length: 2\r\n\r\nok", true, true},
+		{"within, with a long body", "HTTP/1.1 200 OK\r\nContent-Length: 300000\r\n\r\n" + strings.Repeat("a", 300_000), true, true},
 		{"beyond", "HTTP/1.1 200 OK\r\n" + long(200<<10) + "Content-Length: 2\r\n\r\nok", false, false},
 		{"many lines", "HTTP/1.1 200 OK\r\n" + strings.Repeat("A: b\r\n", 100_000) + "\r\n", false, false},
 		{"endless", "HTTP/1.1 200 OK\r\n" + long(4<<20), false, false},
@@ -32,7 +34,7 @@ func TestHeaderBound(t *testing.T) {
 			u := newUpstream(t, answering(func(*http.Request, string) string { return tt.sent }))
 			tr := direct(t, u.config())
 			if a, err := ask(tr, u.request(t, "GET", nil)); (err == nil) != tt.traced {
-				t.Errorf("traced: %.200s (%v)", a, err)
+				t.Errorf("traced: %.200s (%v)", fmt.Sprint(a), err)
 			}
 			res, err := tr.RoundTrip(u.request(t, "GET", nil))
 			if err == nil {

@@ -4,11 +4,17 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/url"
+	"os"
 	"runtime"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -105,6 +111,28 @@ func TestCancel(t *testing.T) {
 	})
 }
 
+// A request that is given up while its connection is opened says why, as net/http does.
+func TestCancelWhileDialling(t *testing.T) {
+	t.Parallel()
+	why := errors.New("the client has left")
+	dialling := make(chan struct{})
+	u := &upstream{url: &url.URL{Scheme: "http", Host: "up.example"}}
+	cfg := u.config()
+	cfg.Dial = func(ctx context.Context, _, _ string) (net.Conn, error) {
+		close(dialling)
+		<-ctx.Done()
+		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: errors.New("operation was canceled")}
+	}
+	ctx, cancel := context.WithCancelCause(t.Context())
+	go func() {
+		<-dialling
+		cancel(why)
+	}()
+	if _, err := direct(t, cfg).RoundTrip(u.request(t, "GET", nil).WithContext(ctx)); !errors.Is(err, why) {
+		t.Errorf("got %v", err)
+	}
+}
+
 // Another goroutine may close an answer that is being read.
 func TestCloseWhileReading(t *testing.T) {
 	t.Parallel()
@@ -131,6 +159,26 @@ func TestCloseWhileReading(t *testing.T) {
 	}
 }
 
+// An answer that cannot be read ends its connection, also if nobody closes its body.
+func TestMalformedChunk(t *testing.T) {
+	t.Parallel()
+	ended := make(chan struct{})
+	u := newUpstream(t, func(_ int, c net.Conn, br *bufio.Reader) {
+		_, _ = http.ReadRequest(br)
+		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\nzz\r\n")
+		_, _ = io.Copy(io.Discard, br)
+		close(ended)
+	})
+	res, err := direct(t, u.config()).RoundTrip(u.request(t, "GET", nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b, err := io.ReadAll(res.Body); string(b) != "ok" || err == nil {
+		t.Errorf("got %q (%v)", b, err)
+	}
+	<-ended
+}
+
 // Nobody asks for another protocol here, so a switch to one gives nobody a connection.
 func TestUnaskedSwitch(t *testing.T) {
 	t.Parallel()
@@ -145,47 +193,120 @@ func TestUnaskedSwitch(t *testing.T) {
 	}
 }
 
-// TestNothingIsLeft runs beside no other test: the goroutines are everybody's.
-func TestNothingIsLeft(t *testing.T) {
-	before := runtime.NumGoroutine()
-	open := make(chan struct{}, 100)
-	u := newUpstream(t, func(n int, c net.Conn, br *bufio.Reader) {
-		open <- struct{}{}
-		defer func() { <-open }()
-		switch n % 4 {
-		case 0:
-			answering(ok)(n, c, br)
-		case 1:
-			_, _ = http.ReadRequest(br)
-			_, _ = io.WriteString(c, okAnswer[:len(okAnswer)-1])
-		case 2:
-			_, _ = http.ReadRequest(br)
-			_, _ = io.WriteString(c, "garbage\r\n\r\n")
-			_, _ = io.Copy(io.Discard, c)
-		case 3:
-			_, _ = http.ReadRequest(br)
-			_, _ = io.WriteString(c, okAnswer) // and hangs up
+// crowd is a website that does to each request what its X-Kind says. Its answers name the request.
+type crowd struct{ open atomic.Int32 }
+
+// text is the body of the answer to the request id.
+func (*crowd) text(id string) string { return strings.Repeat(id+" ", 3000)[:3000] }
+
+func (c *crowd) serve(_ int, conn net.Conn, br *bufio.Reader) {
+	c.open.Add(1)
+	defer c.open.Add(-1)
+	for {
+		r, err := http.ReadRequest(br)
+		if err != nil {
+			return
 		}
-	})
-	tr := direct(t, u.config())
-	for i := range 80 {
-		ctx, cancel := context.WithCancel(t.Context())
-		r, gate := u.slowPost(t)
-		if i%2 == 0 {
-			r = u.request(t, "GET", nil)
+		id, kind := r.Header.Get("X-Id"), r.Header.Get("X-Kind")
+		whole := "HTTP/1.1 200 OK\r\nX-Id: " + id + "\r\nContent-Length: 3000\r\n\r\n" + c.text(id)
+		say := func(s string) { _, _ = io.WriteString(conn, s) }
+		if kind == "early" {
+			say(whole)
 		}
-		if i%5 == 0 {
-			go cancel()
+		if _, err := io.Copy(io.Discard, r.Body); err != nil {
+			return
 		}
-		if i%3 == 0 {
-			close(gate)
-		} else {
-			time.AfterFunc(time.Millisecond, func() { close(gate) })
+		switch kind {
+		case "early":
+		case "twice":
+			say(whole + whole)
+		case "in pieces":
+			say("HTTP/1.1 103 Early Hints\r\n\r\n" + whole[:500])
+			runtime.Gosched()
+			say(whole[500:])
+		case "cut off":
+			say(whole[:500])
+			return
+		case "garbage":
+			say("garbage\r\n\r\n")
+		case "silent":
+			_, _ = io.Copy(io.Discard, br)
+		case "hangs up":
+			say(whole)
+			return
+		default:
+			say(whole)
 		}
-		_, _ = ask(tr, r.WithContext(ctx))
-		cancel()
 	}
-	tr.closeAll()
-	until(t, "the website's connections are closed", func() bool { tr.closeAll(); return len(open) == 0 })
+}
+
+var kinds = []string{"", "", "", "early", "twice", "in pieces", "cut off", "garbage", "silent", "hangs up"}
+
+// crowdRequest returns a random request with a name.
+func (u *upstream) crowdRequest(t *testing.T, rng *rand.Rand, id string) *http.Request {
+	r := u.request(t, methods[rng.IntN(len(methods))], nil)
+	if r.Method == "HEAD" {
+		r.Method = "PUT"
+	}
+	if r.Method == "PUT" || r.Method == "POST" {
+		n := 1 + rng.IntN(maxBody)
+		r.Body, r.ContentLength = io.NopCloser(strings.NewReader(strings.Repeat("b", n))), int64(n)
+	}
+	r.Header.Set("X-Id", id)
+	r.Header.Set("X-Kind", kinds[rng.IntN(len(kinds))])
+	return r
+}
+
+// ask sends r and reads its answer, all of it or less. What comes must be of its own answer.
+func (c *crowd) ask(t *testing.T, tr http.RoundTripper, r *http.Request, rng *rand.Rand) {
+	id := r.Header.Get("X-Id")
+	res, err := tr.RoundTrip(r)
+	if err != nil {
+		return
+	}
+	defer res.Body.Close()
+	least := 0
+	switch rng.IntN(4) {
+	case 0:
+		go res.Body.Close()
+	case 1:
+		res.Body = io.NopCloser(io.LimitReader(res.Body, 100)) // and not closed: its context ends
+	default:
+		least = 3000
+	}
+	b, err := io.ReadAll(res.Body)
+	if res.Header.Get("X-Id") != id || !strings.HasPrefix(c.text(id), string(b)) || err == nil && len(b) < least {
+		t.Errorf("%s got that of %s: %.20q, %d bytes (%v)", id, res.Header.Get("X-Id"), b, len(b), err)
+	}
+}
+
+// Whatever websites and callers do, each answer belongs to its request, and neither connections nor goroutines are
+// left. It runs beside no other test: the goroutines are everybody's.
+func TestCrowd(t *testing.T) {
+	rounds := 40
+	if os.Getenv("USERKEYS_LONG") != "" {
+		rounds = 5000
+	}
+	before := runtime.NumGoroutine()
+	var c crowd
+	u := newUpstream(t, c.serve)
+	tr := direct(t, u.config())
+	var callers sync.WaitGroup
+	for n := range 8 {
+		callers.Go(func() {
+			rng := rand.New(rand.NewPCG(uint64(n), 17))
+			for i := range rounds {
+				r := u.crowdRequest(t, rng, fmt.Sprint(n, "-", i))
+				ctx, cancel := context.WithCancel(r.Context())
+				if r.Header.Get("X-Kind") == "silent" || rng.IntN(3) == 0 {
+					time.AfterFunc(time.Duration(rng.IntN(2000))*time.Microsecond, cancel)
+				}
+				c.ask(t, tr, r.WithContext(ctx), rng)
+				cancel()
+			}
+		})
+	}
+	callers.Wait()
+	until(t, "the website's connections are closed", func() bool { tr.closeAll(); return c.open.Load() == 0 })
 	until(t, "the goroutines have ended", func() bool { return runtime.NumGoroutine() <= before+2 }) // who accepts, who waits
 }

@@ -7,9 +7,11 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"testing"
 
@@ -121,6 +123,52 @@ func TestIdleConnectionThatIsOver(t *testing.T) {
 					t.Errorf("the first connection is still held: %v", err)
 				}
 			})
+		}
+	}
+}
+
+// What a website has said beyond an answer is no part of the next one, whatever it says and however it comes.
+func TestLeftoversAreNoAnswer(t *testing.T) {
+	t.Parallel()
+	rounds := 200
+	if os.Getenv("USERKEYS_LONG") != "" {
+		rounds = 20_000
+	}
+	written := make(chan struct{}, 1)
+	sent := ""
+	u := newUpstream(t, func(_ int, c net.Conn, br *bufio.Reader) {
+		for {
+			r, err := http.ReadRequest(br)
+			if err != nil {
+				return
+			}
+			_, _ = io.Copy(io.Discard, r.Body)
+			if r.Header.Get("X-First") == "" {
+				_, _ = io.WriteString(c, okAnswer)
+				continue
+			}
+			_, _ = io.WriteString(c, sent)
+			written <- struct{}{}
+		}
+	})
+	tr := direct(t, u.config())
+	rng := rand.New(rand.NewPCG(15, 4))
+	for range rounds {
+		first := []int{0, 1, 4, 6, 7, 8, 9}[rng.IntN(7)] // those whose end is not that of the connection
+		sent = whole[first]
+		if rng.IntN(3) > 0 {
+			sent += randomAnswer(rng)
+		}
+		r := u.request(t, methods[rng.IntN(len(methods))], nil)
+		r.Header.Set("X-First", "1")
+		if _, err := ask(tr, r); err != nil {
+			t.Fatalf("%s answered by %q: %v", r.Method, sent, err)
+		}
+		<-written
+		for _, method := range []string{"POST", "GET"} {
+			if a, err := ask(tr, u.request(t, method, nil)); err != nil || a.Body != "ok" || a.Length != 2 {
+				t.Fatalf("%s after %s, which was answered by %q: got %v (%v)", method, r.Method, sent, a, err)
+			}
 		}
 	}
 }
