@@ -44,6 +44,9 @@ func siteConfig(
 			return cfg, err
 		}
 	}
+	if o.UpstreamTimeout <= 0 {
+		return cfg, fmt.Errorf("--upstream-timeout: %v is no time in which a website could respond", o.UpstreamTimeout)
+	}
 	if cfg.StandardTransport, err = standardTransport(o.Transport); err != nil {
 		return cfg, err
 	}
