@@ -71,6 +71,10 @@ test-again: ## tests of packages that start goroutines or wait, twice, shuffled
 fuzz: ## every fuzz target for FUZZTIME (20s)
 	@FUZZTIME=$(FUZZTIME) scripts/fuzz
 
+.PHONY: pictures
+pictures: ## pictures of every page, light and dark, wide and narrow, in PICTURES (a new folder)
+	@dir=$${PICTURES:-$$(mktemp -d)}; USERKEYS_SCREENSHOTS=$$dir $(GO) test ./test -run Pictures -count=1 && echo "pictures: $$dir"
+
 .PHONY: bench
 bench: ## ratios against their goals, measured in interleaved slices
 	@$(GO) build -o bin/compare ./internal/bench/compare

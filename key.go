@@ -103,7 +103,7 @@ func ParseKey(s string) (Key, error) {
 // ValidKeyPrefix reports whether s may be a site's user_api_key_prefix: at most
 // three lower-case letters, or empty for none.
 func ValidKeyPrefix(s string) bool {
-	return len(s) <= maxPrefixLen && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz") == ""
+	return len(s) <= maxPrefixLen && !strings.ContainsFunc(s, func(r rune) bool { return r < 'a' || r > 'z' })
 }
 
 const hexDigits = "0123456789abcdef"

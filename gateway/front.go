@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"userkeys"
+	"userkeys/gateway/internal/apology"
 	"userkeys/gateway/internal/clientip"
 	"userkeys/gateway/internal/headers"
 	"userkeys/gateway/internal/request"
@@ -127,7 +128,7 @@ func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if no := request.Acceptable(r); no != nil {
-		no.Write(w)
+		writeRefusal(w, r, no)
 		return
 	}
 	if len(e.Origins) > 0 && !asks {
@@ -167,7 +168,11 @@ func (f *Front) admitsAddress(w http.ResponseWriter, r *http.Request, k request.
 	if !e.WarnsOfAddresses {
 		f.log.refused(w, r, k, &request.Refusal{Status: http.StatusTooManyRequests, Reason: x.Code})
 	}
-	x.Write(w)
+	if x.SetHeaders(w.Header()); WantsPage(r) {
+		apology.TooMany(x.Wait, x.Code).Write(w, r)
+	} else {
+		x.Write(w)
+	}
 	return false
 }
 
@@ -206,7 +211,7 @@ func logPanic(log *logs.Errors, r *http.Request, cause any) {
 // serveStranger serves a request without a key, if it can be read in one way only.
 func (f *Front) serveStranger(w http.ResponseWriter, r *http.Request, k request.Presented) {
 	if r.Method != http.MethodOptions && !request.MayUseMethod(r.Method) {
-		request.RefuseMethod.Write(w)
+		writeRefusal(w, r, request.RefuseMethod)
 		return
 	}
 	if _, err := userkeys.CanonicalPath(k.Target.Path); err != nil {

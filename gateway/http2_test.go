@@ -97,8 +97,11 @@ func TestBodyBeyondAHandlersLimitIs413(t *testing.T) {
 		r.Body = http.MaxBytesReader(w, r.Body, 3)
 		p.ServeHTTP(w, r)
 	}))
-	if got := send(t, addr, post("/x", "four")); got.status != 413 || !strings.Contains(got.body, "too large") {
+	if got := send(t, addr, post("/x", "four")); got.status != 413 || !strings.HasPrefix(got.body, `{"errors":["the body of this request is too large"]`) {
 		t.Errorf("got %+v", got)
+	}
+	if got := send(t, addr, post("/x", "four", "Accept: text/html")); got.status != 413 || !strings.Contains(got.body, "<h1>That is too large</h1>") {
+		t.Errorf("a browser got %+v", got)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"userkeys"
+	"userkeys/gateway/internal/apology"
 	"userkeys/gateway/internal/request"
 	"userkeys/site"
 )
@@ -106,9 +107,12 @@ func (c keyCheck) refuse(w http.ResponseWriter, r *http.Request, k request.Prese
 		}
 		c.log.refused(w, r, k, why)
 	}
-	if same {
+	switch {
+	case same:
 		f.Write(w)
-		return
+	case !k.Given && WantsPage(r):
+		apology.Refused(userkeys.AsError(err).Code.Status()).Write(w, r)
+	default:
+		WriteError(w, err)
 	}
-	WriteError(w, err)
 }

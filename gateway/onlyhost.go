@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"userkeys"
+	"userkeys/gateway/internal/apology"
 )
 
 // OnlyHost lets requests through that were sent to base's host, to an IP address or to localhost, and the health
@@ -21,6 +22,10 @@ func OnlyHost(base *url.URL, next http.Handler) http.Handler {
 		healthCheck := r.URL.Path == "/healthz" || r.URL.Path == "/readyz"
 		if host == want || notIP == nil || name == "localhost" || healthCheck {
 			next.ServeHTTP(w, r)
+			return
+		}
+		if WantsPage(r) {
+			apology.Misdirected(base.String()).Write(w, r)
 			return
 		}
 		WriteError(w, userkeys.Errorf(userkeys.Misdirected,

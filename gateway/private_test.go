@@ -120,6 +120,11 @@ func TestGuardLeavesTheWriterUsable(t *testing.T) {
 				_, _ = io.WriteString(w, ".")
 			}
 		}, "copied."},
+		{"a text", func(w http.ResponseWriter, _ *http.Request) {
+			if n, err := w.(io.StringWriter).WriteString("written"); n == 7 && err == nil {
+				_, _ = w.Write([]byte("."))
+			}
+		}, "written."},
 		{"early hints", func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(http.StatusEarlyHints)
 			w.Header().Set("Cache-Control", "public")

@@ -148,7 +148,7 @@ func (p *Proxy) Drain() { p.forward.Drain() }
 // a request with a key with 404, fallback answers in its place, unless it is nil.
 func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, k request.Presented, fallback http.Handler) {
 	if f := request.Acceptable(r); f != nil {
-		f.Write(w)
+		writeRefusal(w, r, f)
 		return
 	}
 	x := &proxied{proxy: p, presented: k}
@@ -173,7 +173,7 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, k request.Presente
 			x.Target = k.Target.WithoutKey() // where it says nothing; no upstream shall log it
 		}
 		if !forward.Sayable(r.URL, x.Target) {
-			refuseUnsayable.Write(w)
+			writeRefusal(w, r, refuseUnsayable)
 			return
 		}
 	}

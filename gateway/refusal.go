@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"userkeys"
+	"userkeys/gateway/internal/apology"
 	"userkeys/gateway/internal/request"
 	"userkeys/site"
 )
@@ -55,6 +56,22 @@ func SetRetry(h http.Header, e *userkeys.Error) {
 	if e.LimitCode != "" {
 		h.Set("Discourse-Rate-Limit-Error-Code", e.LimitCode)
 	}
+}
+
+// writeRefusal answers with f, a browser with a page.
+func writeRefusal(w http.ResponseWriter, r *http.Request, f *request.Refusal) {
+	if !WantsPage(r) {
+		f.Write(w)
+		return
+	}
+	f.SetHeaders(w.Header())
+	apology.Refused(f.Status).Write(w, r)
+}
+
+// WantsPage reports whether a browser asks for a page: its Accept names HTML, and nothing shows a program (see
+// [WantsJSON]). An answer that programs get as JSON or plain text whatever they ask for is a page for it.
+func WantsPage(r *http.Request) bool {
+	return strings.Contains(r.Header.Get("Accept"), "text/html") && !WantsJSON(r)
 }
 
 // WantsJSON tells programs from people as Rails does: by the path's ending,

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"userkeys"
+	"userkeys/gateway/internal/apology"
 	"userkeys/gateway/internal/forward"
 	"userkeys/gateway/internal/headers"
 	"userkeys/gateway/internal/monitor"
@@ -21,32 +22,7 @@ var errNotThere = errors.New("upstream has nothing there") // and somebody else 
 // statusClientGone is what logs show for a client that left before its answer (as nginx has it).
 const statusClientGone = 499
 
-// apology is an answer in the upstream's place, for programs and for people. It names no address.
-type apology struct {
-	json *request.Refusal
-	page []byte
-}
-
-func newApology(status int, reason, public string) *apology {
-	e := &userkeys.Error{Code: userkeys.Internal, Reason: reason, Public: public}
-	title := http.StatusText(status)
-	said := strings.ToUpper(public[:1]) + public[1:] + ". Try again in a little while."
-	page := `<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">` +
-		`<meta name="color-scheme" content="light dark"><title>` + title + `</title></head>
-<body><h1>` + title + `</h1><p>` + said + `</p></body></html>
-`
-	return &apology{json: request.NewRefusal(status, e), page: []byte(page)}
-}
-
 var (
-	upstreamGone = newApology(http.StatusBadGateway, "upstream unreachable",
-		"the site behind this address cannot be reached at the moment")
-	upstreamGarbled = newApology(http.StatusBadGateway, "upstream answer invalid",
-		"the site behind this address gave an answer that cannot be passed on")
-	upstreamSlow = newApology(http.StatusGatewayTimeout, "upstream timeout",
-		"the site behind this address took too long to answer")
-
 	refuseBody     = request.Malformed("broken body", "the body of this request broke off or is malformed")
 	refuseSlowBody = request.NewRefusal(http.StatusRequestTimeout, &userkeys.Error{
 		Code: userkeys.InvalidParameters, Reason: "slow body", Public: "the body of this request took too long to come",
@@ -68,7 +44,7 @@ func (x *proxied) Fail(w http.ResponseWriter, r *http.Request, err error) {
 		return
 	}
 	if cause := x.BodyFailure(); cause != nil {
-		bodyRefusal(cause).Write(w)
+		writeRefusal(w, x.In, bodyRefusal(cause))
 		return
 	}
 	if r.Context().Err() != nil {
@@ -78,12 +54,11 @@ func (x *proxied) Fail(w http.ResponseWriter, r *http.Request, err error) {
 	path, _, _ := strings.Cut(x.Target, "?") // the query may hold secrets
 	x.proxy.cfg.Logger.LogAttrs(r.Context(), slog.LevelWarn, "upstream did not answer",
 		slog.String("method", r.Method), slog.String("path", logs.Path(path)), slog.Any("error", err))
-	sorry := apologyFor(err)
-	if WantsJSON(x.In) {
-		sorry.json.Write(w)
-		return
+	if s := sorryFor(err); WantsJSON(x.In) {
+		s.JSON.Write(w)
+	} else {
+		s.Page.Write(w, x.In)
 	}
-	sorry.writePage(w)
 }
 
 func bodyRefusal(cause error) *request.Refusal {
@@ -97,24 +72,13 @@ func bodyRefusal(cause error) *request.Refusal {
 	return refuseBody
 }
 
-func apologyFor(err error) *apology {
+func sorryFor(err error) *apology.Answer {
 	var op *net.OpError
 	switch {
 	case forward.IsTimeout(err):
-		return upstreamSlow
+		return apology.Slow
 	case errors.As(err, &op) && op.Op == "dial":
-		return upstreamGone
+		return apology.Gone
 	}
-	return upstreamGarbled
-}
-
-func (a *apology) writePage(w http.ResponseWriter) {
-	h := w.Header()
-	h.Del("Content-Length")
-	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'; base-uri 'none'")
-	w.WriteHeader(a.json.Status)
-	_, _ = w.Write(a.page)
+	return apology.Garbled
 }

@@ -132,8 +132,8 @@ func New(cfg Config) (*Server, error) {
 	cfg.Endpoints = cfg.Endpoints || cfg.Standalone
 	d, err := door.New(door.Config{
 		Authority: cfg.Authority, Identity: cfg.Identity, BaseURL: cfg.BaseURL, Logger: cfg.Logger, Now: cfg.Now,
-		ClientIP: cfg.ClientIP,
-		HasHome:  cfg.Standalone, HasAccount: cfg.ownAccounts() != nil, Pushes: cfg.Pushes != nil,
+		ClientIP:   cfg.ClientIP,
+		HasAccount: cfg.ownAccounts() != nil, Pushes: cfg.Pushes != nil,
 		NoPasswords: cfg.NoPasswords,
 	})
 	if err != nil {

@@ -92,7 +92,7 @@ func TestKeyMadeByHand(t *testing.T) {
 			form.Set("allow_read", "1")
 			sc.alice.Post(byHand, form).Must(sc.t, http.StatusOK, "shown only this once")
 			before := sc.Keys()
-			sc.alice.Post(byHand, form).Must(sc.t, http.StatusConflict, "sent already", `">Back to the page`).MustNot(sc.t, "user-api-key-payload")
+			sc.alice.Post(byHand, form).Must(sc.t, http.StatusConflict, "sent already", `">To the start page`).MustNot(sc.t, "user-api-key-payload")
 			sc.unchanged(before)
 		})
 		sc.row("it is revoked and restored as any other", func(sc *scene) {

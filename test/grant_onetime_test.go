@@ -54,7 +54,7 @@ func TestOneTimePasswordAttacks(t *testing.T) {
 		const redirect = "discourse://auth_redirect"
 		address := "/user-api-key/otp?" + oneTimeFields(app, redirect).Encode()
 		sc.row("OT8 off unless the site's scopes have it", func(sc *scene) {
-			sc.alice.Get(address).Must(sc.t, http.StatusForbidden, "No key for this app", "one_time_password")
+			sc.alice.Get(address).Must(sc.t, http.StatusForbidden, "No key for this app", "This site gives no one-time passwords.")
 		})
 		sc.Set("allow_user_api_key_scopes", "read|write|one_time_password")
 		sc.Set("allowed_user_api_auth_redirects", "discourse://auth_redirect|https://app.example/cb*")

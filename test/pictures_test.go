@@ -29,7 +29,7 @@ type photographer struct {
 
 // click takes the pictures of the page that the browser shows.
 func (p photographer) click(name string) {
-	for _, width := range []int64{1000, 360} {
+	for _, width := range []int64{1000, 375, 320} {
 		p.Width(width)
 		for _, look := range []string{"light", "dark"} {
 			p.Dark(look == "dark")
@@ -128,8 +128,12 @@ func (p photographer) beforeLogin(s *testkit.Site) {
 		p.Open(s.URL + app.Path())
 		p.click(name)
 	}
+	p.Open(s.URL + s.App("x", "read").With("nonce", "").Path())
+	p.click("refused-malformed")
 	p.Open(s.URL + "/nothing/here")
 	p.click("not-found")
+	p.Open(s.URL + "/user-api-key")
+	p.click("no-page")
 	p.Open(s.URL + "/login")
 	p.click("login")
 	signIn(p.Browser, "alice", "wrong")
@@ -159,6 +163,16 @@ func (p photographer) consents(s *testkit.Site) {
 	}
 	p.Do(chromedp.Click("details summary"))
 	p.click("consent-details")
+	p.Open(s.URL + asks["consent-site"].Path())
+	p.Do(chromedp.Click(`[name="allow_write"]`), chromedp.Click(`[name="allow_push"]`), chromedp.Click(`[name="allow_notifications"]`),
+		chromedp.SetValue("#choose-lifetime", "3600"))
+	p.click("consent-chosen")
+	p.Open(s.URL + s.App("web", "read,write").Path())
+	p.Do(chromedp.Click(`[name="allow_write"]`), chromedp.Click(`[name="allow_read"]`))
+	p.click("consent-nothing")
+	p.Press("#approve")
+	p.Until(`document.getElementById("problem")`)
+	p.click("consent-again")
 	p.Open(s.URL + asks["consent-page"].Path())
 	p.Press("#approve")
 	p.At("Copy this")
@@ -298,6 +312,8 @@ func (p photographer) settings(t *testing.T, s *testkit.Site) {
 		chromedp.Click("#allowed_user_api_auth_redirects button"))
 	p.Until(`document.getElementById("allowed_user_api_auth_redirects-error")`)
 	p.click("settings")
+	p.Open(s.URL + s.App("x", "read").With("auth_redirect", "https://not-listed.example/cb").Path())
+	p.click("refused-administrator")
 	p.Open(s.URL + "/")
 	p.click("home-administrator")
 	p.Open(s.URL + "/user-api-key/admin/api-keys")

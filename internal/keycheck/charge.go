@@ -17,13 +17,12 @@ import (
 // saved and continues.
 func (ck *Checker) charge(f *found, p *policy) (d limit.Decision, byUser bool) {
 	if p.userLimits == (limit.Limits{}) {
-		return f.Take(f.account, &f.at, p.limits), false
+		return f.shard.Take(f.account, f.at, p.limits), false
 	}
-	user := limit.Other{Memory: ck.users, ID: f.Data.userID, Limits: p.userLimits, Number: f.Data.user}
-	d, byUser = f.TakeBoth(f.account, &f.at, p.limits, &user)
-	if user.Number != f.Data.user {
-		f.Data.user = user.Number
-	}
+	r := &f.account.Data
+	user := limit.Other{Memory: ck.users, ID: r.userID, Limits: p.userLimits, Number: r.user}
+	d, byUser = f.shard.TakeBoth(f.account, f.at, p.limits, &user)
+	r.user = user.Number
 	return d, byUser
 }
 
@@ -43,34 +42,35 @@ func userLimits(s site.Settings) limit.Limits {
 	return l
 }
 
-// windows are those of one key, or those of all keys of a user.
-type windows struct {
-	code  string // of the wire (W13.1), without the window
-	whose string // ends the reason
-	said  string // to people
+// limitNames is how an error names the limits of one key, or those of all keys of a user.
+type limitNames struct {
+	code  string // what the code of the wire (W13.1) begins with; the window follows
+	whose string // what the reason, which is for logs, ends with
+	said  string // the first sentence of what people read
 }
 
 var (
-	keyWindows  = windows{"user_api_key_limiter", "", "This key was used too many times."}
-	userWindows = windows{
+	keyLimitNames   = limitNames{"user_api_key_limiter", "", "This key was used too many times."}
+	ownerLimitNames = limitNames{
 		"user_api_user_limiter", " for all keys of this user", "The keys of this user were used too many times.",
 	}
 )
 
 // exceeded returns the error for a window that is full.
-func (w windows) exceeded(d limit.Decision, l limit.Limits) error {
+func (ln limitNames) exceeded(d limit.Decision, l limit.Limits) error {
 	n, window := l.Minute, "_60_secs"
 	if d.Window == limit.Day {
 		n, window = l.Day, "_1_day"
 	}
 	// The step that the day rounds up to is left out: clients take more than 86400 seconds for a mistake and ask early.
-	e := RateLimited(w.said, n, d.Window.Length(), min(d.RetryAfter, d.Window.Length()))
-	e.LimitCode = w.code + window
-	e.Reason += w.whose
+	e := RateLimited(ln.said, n, d.Window.Length(), min(d.RetryAfter, d.Window.Length()))
+	e.LimitCode = ln.code + window
+	e.Reason += ln.whose
 	return e
 }
 
-// RateLimited returns the error for something that was done more than most times in a window. said says what it was.
+// RateLimited returns the error for something that was done more than most times in a window, and may be done again
+// after wait. said is the sentence that tells people what was done too often.
 func RateLimited(said string, most int, window, wait time.Duration) *userkeys.Error {
 	e := &userkeys.Error{
 		Code: userkeys.RateLimited, RetryAfter: wait,

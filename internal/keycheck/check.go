@@ -22,19 +22,19 @@ func (ck *Checker) Check(ctx context.Context, c site.Call) (userkeys.Access, err
 		return userkeys.Access{}, err
 	}
 	h := key.Hash()
-	now := ck.now()
-	f, err := ck.find(ctx, &h, now)
-	if err != nil {
+	var f found
+	if err := ck.find(ctx, &h, ck.now(), &f); err != nil {
 		return userkeys.Access{}, err
 	}
 	p := ck.policy.Load()
 	// The charge is made whether or not the caller still waits for the answer.
-	acc, why, d := ck.decide(&f, p, c, now)
+	var acc userkeys.Access
+	why, d := ck.decide(&f, p, &c, &acc)
 	switch why {
 	case keyLimit:
-		return userkeys.Access{}, keyWindows.exceeded(d, p.limits)
+		return userkeys.Access{}, keyLimitNames.exceeded(d, p.limits)
 	case userLimit:
-		return userkeys.Access{}, userWindows.exceeded(d, p.userLimits)
+		return userkeys.Access{}, ownerLimitNames.exceeded(d, p.userLimits)
 	case noScope:
 		return userkeys.Access{}, ck.missingScope(p, c)
 	case suspended:
@@ -43,7 +43,7 @@ func (ck *Checker) Check(ctx context.Context, c site.Call) (userkeys.Access, err
 		return userkeys.Access{}, userkeys.ErrOwnerGone
 	}
 	if c.Present {
-		ck.seen.note(acc.UserID, now)
+		ck.seen.note(acc.UserID, f.now)
 	}
 	return acc, nil
 }
@@ -60,72 +60,81 @@ const (
 	ownerGone
 )
 
-// decide charges and decides one request with a live key, and unlocks its shard.
-func (ck *Checker) decide(f *found, p *policy, c site.Call, now time.Time) (userkeys.Access, refusal, limit.Decision) {
-	defer f.Unlock()
+// decide charges and decides one request with a live key, and unlocks its shard. If the request is granted, it sets
+// acc. If a limit refuses it, the decision says for how long.
+func (ck *Checker) decide(f *found, p *policy, c *site.Call, acc *userkeys.Access) (refusal, limit.Decision) {
+	s, a := f.shard, f.account
+	defer s.Unlock()
 	d, byUser := ck.charge(f, p)
 	switch {
 	case byUser:
-		return userkeys.Access{}, userLimit, d
+		return userLimit, d
 	case !d.OK:
-		return userkeys.Access{}, keyLimit, d
-	case !c.ManagesItself && !f.standings.At(f.Data.standing).covers(c.Method, c.Path):
-		return userkeys.Access{}, noScope, d
-	case !f.Data.is(ownerMayAct):
-		return userkeys.Access{}, suspended, d
-	case f.Data.paused(now):
-		return userkeys.Access{}, ownerGone, d
+		return keyLimit, d
 	}
-	f.used(f.account, f.number, now)
-	return f.access(), granted, d
+	s.markDirty(a, f.number) // its day has to be saved, also if the request is refused now
+	switch {
+	case !c.ManagesItself && !s.standings.Value(a.Data.standing).covers(c.Method, c.Path):
+		return noScope, d
+	case !a.Data.is(ownerMayAct):
+		return suspended, d
+	case a.Data.paused(f.now):
+		return ownerGone, d
+	}
+	a.Data.lastUsed = f.now.UnixMicro()
+	f.access(acc)
+	return granted, d
 }
 
 // Look returns what a key that is good now gives, and when it ends; the zero time: by itself never. It charges nothing
 // and notes no use: it is for questions about a key that no request was made with.
 // Errors: [userkeys.ErrInvalidKey], [userkeys.ErrOwnerGone], [userkeys.Unavailable].
 func (ck *Checker) Look(ctx context.Context, text string) (userkeys.Access, time.Time, error) {
-	none := userkeys.Access{}
+	none, never := userkeys.Access{}, time.Time{}
 	key, err := userkeys.ParseKey(text)
 	if err != nil {
-		return none, time.Time{}, err
+		return none, never, err
 	}
-	h, now := key.Hash(), ck.now()
-	f, err := ck.find(ctx, &h, now)
-	if err != nil {
-		return none, time.Time{}, err
+	h := key.Hash()
+	var f found
+	if err := ck.find(ctx, &h, ck.now(), &f); err != nil {
+		return none, never, err
 	}
-	defer f.Unlock()
-	ends := f.Data.ends
+	defer f.shard.Unlock()
+	switch r := &f.account.Data; {
+	case !r.is(ownerMayAct):
+		return none, never, userkeys.ErrInvalidKey
+	case r.paused(f.now):
+		return none, never, userkeys.ErrOwnerGone
+	}
+	var acc userkeys.Access
+	f.access(&acc)
+	ends := f.account.Data.ends
 	if f.ends != 0 && (ends == 0 || f.ends < ends) {
 		ends = f.ends
 	}
-	switch {
-	case !f.Data.is(ownerMayAct):
-		return none, time.Time{}, userkeys.ErrInvalidKey
-	case f.Data.paused(now):
-		return none, time.Time{}, userkeys.ErrOwnerGone
-	case ends == 0:
-		return f.access(), time.Time{}, nil
+	if ends == 0 {
+		return acc, never, nil
 	}
-	return f.access(), time.UnixMicro(ends), nil
+	return acc, time.UnixMicro(ends), nil
 }
 
 // Holds reports whether an access that was given before would still be given. It charges nothing. It is for streams
 // that go on after the check.
 func (ck *Checker) Holds(ctx context.Context, acc userkeys.Access) error {
-	now := ck.now()
-	f, err := ck.find(ctx, &acc.KeyHash, now)
-	if err != nil {
+	var f found
+	if err := ck.find(ctx, &acc.KeyHash, ck.now(), &f); err != nil {
 		return err
 	}
-	defer f.Unlock()
-	scopes := f.standings.At(f.Data.standing).Scopes
+	defer f.shard.Unlock()
+	r := &f.account.Data
+	scopes := f.shard.standings.Value(r.standing).Scopes
 	switch {
 	case slices.ContainsFunc(acc.Scopes, func(n string) bool { return !scopes.Has(n) }):
 		return userkeys.ErrInvalidKey
-	case !f.Data.is(ownerMayAct):
+	case !r.is(ownerMayAct):
 		return userkeys.ErrInvalidKey
-	case f.Data.paused(now):
+	case r.paused(f.now):
 		return userkeys.ErrOwnerGone
 	}
 	return nil

@@ -1,7 +1,11 @@
 // Package keycheck reports whether a user API key is good for a request now.
 //
-// A check goes hash, memory, both windows, scope, owner, last used: without a statement to the database in steady
-// state. What memory holds is believed for one second after the last look at the database's epoch; see lease.go.
+// A [Checker] keeps the keys in use in memory: who each key is, and how often it was used. A check finds the key by
+// its hash, charges the limits, and decides by scope and owner. It runs no statement on the database, unless the key
+// is not in memory.
+//
+// Every change in the database that can take access away raises a number there, the epoch. What is in memory counts
+// for one second after the epoch was read last, so a change that any node makes is obeyed here within that second.
 package keycheck
 
 import (
@@ -25,10 +29,11 @@ type Store interface {
 	RecordUses(ctx context.Context, uses []site.KeyUse) error
 	// RecordSeen writes when users were last seen, in one transaction. It never replaces a time by an earlier one.
 	RecordSeen(ctx context.Context, seen []site.UserSeen) error
-	// Changes returns what has changed since a mark. For a mark with a negative number it returns the newest mark only.
+	// Changes returns what has changed since a mark. For a mark with a negative number it returns the newest mark
+	// only.
 	Changes(ctx context.Context, since site.Mark) (site.Changes, error)
-	// OnChange registers f, which is called with each change of this store that can take access away, before the method
-	// that wrote the change returns.
+	// OnChange registers f, which is called with each change of this store that can take access away, before the
+	// method that wrote the change returns.
 	OnChange(f func(site.Changes))
 	// SettingValues reads the settings that differ from their defaults.
 	SettingValues(ctx context.Context) (map[string]string, error)
@@ -44,12 +49,13 @@ type Config struct {
 	PauseAfter map[string]time.Duration
 	Carriers   []site.Carrier // where a key may stand in Authorization; Pinned then has user_api_key_prefix
 	Profiles   bool           // whether an Access has the name and the e-mail address of its user
-	MaxKeys    int            // bounds the keys kept in memory; 0: two million
+	MaxKeys    int            // how many keys are kept in memory at most; 0: [DefaultMaxKeys]
 	Now        func() time.Time
 	Logger     *slog.Logger
 }
 
-const defaultMaxKeys = 2 << 20
+// DefaultMaxKeys is how many keys are kept in memory at most if [Config.MaxKeys] is 0.
+const DefaultMaxKeys = 2 << 20
 
 // Checker checks keys. Make one with [New] and keep [Checker.Run] running.
 type Checker struct {
@@ -64,11 +70,11 @@ type Checker struct {
 
 	policy  atomic.Pointer[policy]
 	table   *table
-	users   *limit.Memory // by user; always locked after a shard of table
+	users   *limit.Memory // limits by user id; locked while a shard of table is, never the other way round
 	seen    presence
-	loads   chan struct{} // a place for each look-up under way
+	lookUps chan struct{} // has an element for each look-up under way
 	lease   lease
-	writing sync.Mutex // one flush of uses at a time
+	writing sync.Mutex // locked while uses are written
 }
 
 // New makes a checker and loads the settings.
@@ -79,14 +85,14 @@ func New(ctx context.Context, cfg Config) (*Checker, error) {
 		return nil, err
 	}
 	if cfg.MaxKeys == 0 {
-		cfg.MaxKeys = defaultMaxKeys
+		cfg.MaxKeys = DefaultMaxKeys
 	}
 	ck := &Checker{
 		store: cfg.Store, catalog: cfg.Catalog, pinned: cfg.Pinned, pauseAfter: cfg.PauseAfter, now: cfg.Now, log: cfg.Logger,
 		carriers: cfg.Carriers, profiles: cfg.Profiles, table: newTable(cfg.MaxKeys),
-		// Chance fills a shard of the users before the others.
-		users: limit.NewMemory(limit.MemoryConfig{MaxKeys: cfg.MaxKeys + cfg.MaxKeys/4 + 1024}),
-		loads: make(chan struct{}, maxLoads),
+		// Chance fills some shards before others, so there is room for a quarter more users than keys.
+		users:   limit.NewMemory(limit.MemoryConfig{MaxKeys: cfg.MaxKeys + cfg.MaxKeys/4 + 1024}),
+		lookUps: make(chan struct{}, maxLookUps),
 	}
 	ck.lease.base, ck.lease.mark = ck.now(), neverRead
 	ck.store.OnChange(ck.obey)
@@ -110,10 +116,10 @@ func (ck *Checker) Run(ctx context.Context) error {
 	return ck.Flush(last)
 }
 
-// Statistics counts what a [Checker] holds in memory, for tests and operators.
+// Statistics is how many keys, and how many users with limits, a [Checker] has in memory.
 type Statistics struct{ Keys, Users int }
 
-// Statistics returns how much is held in memory.
+// Statistics returns how much is in memory now.
 func (ck *Checker) Statistics() Statistics {
 	return Statistics{Keys: ck.table.len(), Users: ck.users.Len()}
 }

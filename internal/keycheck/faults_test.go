@@ -52,7 +52,7 @@ func (w *world) keyIn(in func(shard int) bool) *worldKey {
 	for {
 		w.newKey()
 		k := w.keys[len(w.keys)-1]
-		if p := placeOf(&k.Hash); in(p.shard()) {
+		if p := fingerprintOf(&k.Hash); in(p.shard()) {
 			return k
 		}
 		w.keys = w.keys[:len(w.keys)-1]
@@ -146,7 +146,7 @@ func TestKeyIsKeptWhileItsUseIsWritten(t *testing.T) {
 	}
 	w.onWrite = func() {
 		w.now = w.now.Add(61 * time.Second)
-		p := placeOf(&k.Hash)
+		p := fingerprintOf(&k.Hash)
 		for range 200 {
 			passed(t, ck, w.keyIn(inFirst).text, 1)
 			if a, _ := ck.table.shards[0].find(&p); a == nil {
@@ -182,5 +182,36 @@ func TestEndAfterTheClockWasSetBack(t *testing.T) {
 		if slices.Equal(w.written[k.ID].Day, before) {
 			t.Errorf("set back by %v: the day was not saved", back)
 		}
+	}
+}
+
+// Requests that are refused for their scope are charged. Their day is saved with those of all others, and says nothing
+// of a last use.
+func TestDayOfRefusedRequestsIsSaved(t *testing.T) {
+	t.Parallel()
+	w, ck := newSlowWorld(t, "5", 0)
+	w.newKey()
+	k := w.keys[0]
+	post := func(ck *Checker) error {
+		_, err := ck.Check(t.Context(), site.Call{Key: k.text.Reveal(), Method: "POST", Path: "/posts.json"})
+		return err
+	}
+	for range 5 {
+		if err := post(ck); !errors.Is(err, userkeys.InvalidAccess) {
+			t.Fatalf("not refused for its scope: %v", err)
+		}
+	}
+	if err := ck.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if u := w.written[k.ID]; len(u.Day) == 0 || u.LastUsedAt.UnixMicro() != 0 {
+		t.Errorf("written: a day of %d bytes, last used %v", len(u.Day), u.LastUsedAt)
+	}
+	restarted, err := New(t.Context(), Config{Store: w, Catalog: ck.catalog, Now: ck.now, Logger: ck.log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := post(restarted); !errors.Is(err, userkeys.RateLimited) {
+		t.Errorf("after a restart: %v, want a refusal by the limit of the day", err)
 	}
 }

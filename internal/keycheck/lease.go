@@ -12,10 +12,9 @@ import (
 	"userkeys/site"
 )
 
-// How fresh is fresh. Every change that can take access away raises the epoch
-// in its own transaction. What memory holds counts only while the last good
-// reading of the epoch began at most leaseLength ago, so a change made
-// anywhere is obeyed here within that time whatever else fails.
+// Every change that can take access away raises the epoch in its own transaction. The table is used only while the
+// last successful reading of the epoch began at most leaseLength ago. So a change made by any node is obeyed here
+// within that time, whatever else fails.
 const (
 	epochInterval = 250 * time.Millisecond
 	leaseLength   = time.Second
@@ -25,54 +24,56 @@ const (
 // neverRead is the mark of a checker that has not read the epoch yet.
 var neverRead = site.Mark{N: -1}
 
-// lease is the time for which the table may be used without reading the epoch again.
+// lease says until when the table may be used without reading the epoch again.
 type lease struct {
-	base  time.Time
-	until atomic.Int64 // nanoseconds since base, by the clock's monotonic reading
+	base  time.Time    // when the checker was made; its times count from here, by the monotonic clock
+	until atomic.Int64 // when the lease ends, in nanoseconds since base
 
-	mu       sync.Mutex // held while renewing
-	mark     site.Mark
-	failedAt int64 // when renewing failed last, since base
+	mu       sync.Mutex // locked while the epoch is read
+	mark     site.Mark  // the epoch that was read last
+	failedAt int64      // when reading failed last, in nanoseconds since base
 
-	endMu sync.Mutex
-	ends  int // how often it was ended before its time
+	endMu   sync.Mutex
+	endings int // how often end was called
 }
 
-// since returns t in nanoseconds since the base of the lease.
+// since returns a time in nanoseconds since base.
 func (l *lease) since(t time.Time) int64 { return int64(t.Sub(l.base)) }
 
-func (l *lease) fresh(now time.Time) bool {
+// valid reports whether the table may be used.
+func (l *lease) valid(now time.Time) bool {
 	t := l.since(now)
 	until := l.until.Load()
-	// A clock that went back by more than a lease must not stretch one.
+	// A clock that was set back must not make the lease longer.
 	return t < until && t >= until-2*int64(leaseLength)
 }
 
-// end ends the lease now. It also prevents a renewal that is under way, which may have read the epoch too early, from
-// extending the lease.
+// end ends the lease now. A renewal that is under way may have read the epoch too early, so it no longer extends the
+// lease.
 func (l *lease) end() {
 	l.endMu.Lock()
 	defer l.endMu.Unlock()
-	l.ends++
+	l.endings++
 	l.until.Store(math.MinInt64)
 }
 
+// ended returns how often end was called.
 func (l *lease) ended() int {
 	l.endMu.Lock()
 	defer l.endMu.Unlock()
-	return l.ends
+	return l.endings
 }
 
-// extend extends the lease to a time, unless it was ended after ends was read.
-func (l *lease) extend(until int64, ends int) {
+// extend extends the lease to a time, unless end was called since ended returned endings.
+func (l *lease) extend(until int64, endings int) {
 	l.endMu.Lock()
 	defer l.endMu.Unlock()
-	if l.ends == ends {
+	if l.endings == endings {
 		l.until.Store(until)
 	}
 }
 
-// obey forgets the keys that a change made by this process concerns.
+// obey is called for each change that this process makes, and forgets the keys that it concerns.
 func (ck *Checker) obey(c site.Changes) {
 	if c.All {
 		ck.lease.end()
@@ -82,39 +83,40 @@ func (ck *Checker) obey(c site.Changes) {
 	}
 }
 
-// Ready reports whether requests can be decided now. It renews the lease if the background has not.
+// Ready returns nil if keys can be checked now. If the lease has ended, it renews it.
 // Errors: [userkeys.Unavailable] if that fails.
 func (ck *Checker) Ready(ctx context.Context) error {
 	began := ck.now()
-	if ck.lease.fresh(began) {
+	if ck.lease.valid(began) {
 		return nil
 	}
 	ck.lease.mu.Lock()
 	defer ck.lease.mu.Unlock()
-	if ck.lease.fresh(ck.now()) { // somebody else did while we waited
+	if ck.lease.valid(ck.now()) { // another request renewed it while this one waited
 		return nil
 	}
-	if ck.lease.failedAt > ck.lease.since(began) { // or tried in vain: do not queue up behind a dead database
-		return Unavailable(errStale)
+	if ck.lease.failedAt > ck.lease.since(began) { // or tried to: do not wait in turn for a dead database
+		return Unavailable(errNoEpoch)
 	}
 	return ck.renewLocked(ctx)
 }
 
-var errStale = errors.New("the epoch could not be read")
+var errNoEpoch = errors.New("the epoch could not be read")
 
-// Refresh reads the epoch, forgets what changed and extends the lease. Settings that changed are in force then.
+// Refresh reads the epoch, forgets the keys that changed, and extends the lease. If settings changed, it reads them
+// first.
 func (ck *Checker) Refresh(ctx context.Context) error {
 	ck.lease.mu.Lock()
 	defer ck.lease.mu.Unlock()
 	return ck.renewLocked(ctx)
 }
 
-// renewLocked renews the lease for all who wait for it, so the end of ctx, which belongs to one of them, does not
-// stop it.
+// renewLocked is Refresh with mu locked. Many requests may wait for it, so the end of ctx, which belongs to one of
+// them, does not stop it.
 func (ck *Checker) renewLocked(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), renewTimeout)
 	defer cancel()
-	began, ends := ck.now(), ck.lease.ended() // before the reading: a change after it may be missing
+	began, endings := ck.now(), ck.lease.ended() // before the reading: a change after it may be missing
 	ch, err := ck.store.Changes(ctx, ck.lease.mark)
 	if err == nil && (ch.All || ck.lease.mark == neverRead) {
 		err = ck.loadPolicy(ctx)
@@ -130,7 +132,7 @@ func (ck *Checker) renewLocked(ctx context.Context) error {
 		ck.table.forget(h)
 	}
 	ck.lease.mark = ch.Mark
-	ck.lease.extend(ck.lease.since(began)+int64(leaseLength), ends)
+	ck.lease.extend(ck.lease.since(began)+int64(leaseLength), endings)
 	return nil
 }
 

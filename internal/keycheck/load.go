@@ -11,57 +11,60 @@ import (
 	"userkeys/site"
 )
 
-// Bounds of look-ups: invented keys with a right checksum must not drown the database.
+// The bounds of look-ups in the database, so that a flood of invented keys with a right checksum does not overload it.
 const (
-	maxLoads    = 64
-	loadTimeout = 1500 * time.Millisecond
+	maxLookUps    = 64 // at once
+	lookUpTimeout = 1500 * time.Millisecond
 )
 
-// flight is one look-up in the database, which any number of requests wait for.
-type flight struct {
+// lookUp is a look-up of one key in the database, for which any number of requests wait.
+type lookUp struct {
 	hash userkeys.KeyHash
-	// canceled means that the key may have changed since the look-up began, so that what it found is not kept.
-	canceled bool // under the lock of the shard
+	// canceled means that the key may have changed since the look-up began, so that its result must not be stored. The
+	// lock of the shard protects it.
+	canceled bool
 	done     chan struct{}
-	err      error // ErrInvalidKey, RateLimited or Unavailable; nil: look in the table again
+	err      error // set before done is closed; nil: the result is in the table
 }
 
-// found is a live key in the table. Its shard is locked.
+// found is a live key in the table, for one request. Its shard is locked.
 type found struct {
-	*shard
-	*account
-	number uint32
-	hash   userkeys.KeyHash // of the key that was shown
-	at     limit.Moment
-	ends   int64 // unix microseconds, of the key before a renewal; 0: with the record
+	shard   *shard
+	account *account
+	number  uint32           // of account
+	hash    userkeys.KeyHash // of the key in the request
+	now     time.Time        // the time of the request
+	at      *limit.Moment    // now, for the windows of shard
+	ends    int64            // unix microseconds: when hash, if it is an alias, stops being good; 0: as account
 }
 
-// mostLooks is how often a key is looked for that is forgotten as soon as it was loaded.
-const mostLooks = 8
+// maxTries is how often find looks for a key that is forgotten as soon as it was loaded.
+const maxTries = 8
 
-// find finds a live key: in memory while the lease is fresh, otherwise after it has read the epoch. The caller unlocks
-// the shard.
+// find sets f to the live key with hash h, which it looks up in the database if it is not in the table. If the lease
+// has ended, it renews it first. The caller unlocks the shard of f.
 //
 // Errors: [userkeys.ErrInvalidKey] for a key that is not good, [userkeys.RateLimited] if there is no room for it,
 // [userkeys.Unavailable] if that cannot be decided now.
-func (ck *Checker) find(ctx context.Context, h *userkeys.KeyHash, now time.Time) (found, error) {
-	if !ck.lease.fresh(now) {
+func (ck *Checker) find(ctx context.Context, h *userkeys.KeyHash, now time.Time, f *found) error {
+	if !ck.lease.valid(now) {
 		if err := ck.Ready(ctx); err != nil {
-			return found{}, err
+			return err
 		}
 	}
-	hash, ends := *h, int64(0)
-	for range mostLooks {
-		p := placeOf(&hash)
+	hash, ends := *h, int64(0) // of the key that h stands for
+	for range maxTries {
+		p := fingerprintOf(&hash)
 		s := ck.table.shard(&p)
 		s.Lock()
 		at := s.Begin(now)
-		if a, number := s.find(&p); a != nil && a.Data.is(fresh) {
+		if a, number := s.find(&p); a != nil && a.Data.is(current) {
 			if a.Data.expired(now) || over(ends, now) {
 				s.Unlock()
-				return found{}, userkeys.ErrInvalidKey
+				return userkeys.ErrInvalidKey
 			}
-			return found{s, a, number, *h, at, ends}, nil
+			*f = found{s, a, number, *h, now, at, ends}
+			return nil
 		}
 		renewed, ok := s.aliases[p]
 		bad := s.unknown.Has(&hash, now)
@@ -73,32 +76,33 @@ func (ck *Checker) find(ctx context.Context, h *userkeys.KeyHash, now time.Time)
 			ck.table.forget(*h)
 			hash, ends = *h, 0
 		case bad:
-			return found{}, userkeys.ErrInvalidKey
+			return userkeys.ErrInvalidKey
 		default:
 			err := ck.load(ctx, hash)
 			if err != nil && (hash == *h || !errors.Is(err, userkeys.ErrInvalidKey)) { // else see what h stands for now
-				return found{}, err
+				return err
 			}
 			now = ck.now()
 		}
 	}
-	return found{}, Unavailable(errors.New("the key was forgotten again and again"))
+	return Unavailable(errors.New("the key was forgotten again and again"))
 }
 
-// load looks h up in the database, once for all requests that ask at the same time.
+// load looks h up in the database and stores the result. Requests that ask for the same key at the same time share one
+// look-up.
 func (ck *Checker) load(ctx context.Context, h userkeys.KeyHash) error {
-	p := placeOf(&h)
+	p := fingerprintOf(&h)
 	s := ck.table.shard(&p)
 	s.Lock()
-	f, joined := s.flights[h]
+	f, joined := s.lookUps[h]
 	if !joined {
-		f = &flight{hash: h, done: make(chan struct{})}
-		s.flights[h] = f
+		f = &lookUp{hash: h, done: make(chan struct{})}
+		s.lookUps[h] = f
 	}
 	s.Unlock()
 	if !joined {
 		// One request loads for all that wait: its own end must not end theirs.
-		go ck.fly(context.WithoutCancel(ctx), f)
+		go ck.runLookUp(context.WithoutCancel(ctx), f)
 	}
 	select {
 	case <-f.done:
@@ -108,72 +112,73 @@ func (ck *Checker) load(ctx context.Context, h userkeys.KeyHash) error {
 	}
 }
 
-// fly does the look-up of f, and stores the result.
-func (ck *Checker) fly(ctx context.Context, f *flight) {
-	ctx, cancel := context.WithTimeout(ctx, loadTimeout)
+// runLookUp does a look-up, stores the result, and lets the requests that wait for it go on.
+func (ck *Checker) runLookUp(ctx context.Context, f *lookUp) {
+	ctx, cancel := context.WithTimeout(ctx, lookUpTimeout)
 	defer cancel()
 	defer close(f.done)
 	l, renewed, err := ck.read(ctx, f.hash)
 	if err == nil && renewed == nil {
-		wait, err := ck.table.keep(f, &l, ck.now())
+		wait, err := ck.table.insert(f, &l, ck.now())
 		if err != nil {
-			// Garbage counts as a day used up: the safe side, but somebody should know.
+			// The day counts as used up then. Somebody should know why the key is refused.
 			ck.log.Warn("a saved day count is not readable", "key", l.keyID, "err", err)
 		}
 		if wait > 0 {
-			f.err = keyWindows.exceeded(limit.NoRoom(wait), ck.policy.Load().limits)
+			f.err = keyLimitNames.exceeded(limit.NoRoom(wait), ck.policy.Load().limits)
 		}
 		return
 	}
-	p := placeOf(&f.hash)
+	p := fingerprintOf(&f.hash)
 	s := ck.table.shard(&p)
 	s.Lock()
 	defer s.Unlock()
-	switch landed := s.landed(f); {
+	switch valid := s.finish(f); {
 	case err != nil && !errors.Is(err, userkeys.ErrInvalidKey):
 		f.err = Unavailable(err)
-	case !landed: // what was found may no longer be so
+	case !valid:
 	case renewed != nil:
-		s.rename(p, *renewed)
+		s.addAlias(p, *renewed)
 	default:
 		s.unknown.Add(f.hash, ck.now())
 		f.err = err
 	}
 }
 
-// landed takes f off the look-ups under way, and reports whether its result may be kept.
-func (s *shard) landed(f *flight) bool {
-	if s.flights[f.hash] == f {
-		delete(s.flights, f.hash)
+// finish removes f from the look-ups under way, and reports whether its result may be stored.
+func (s *shard) finish(f *lookUp) bool {
+	if s.lookUps[f.hash] == f {
+		delete(s.lookUps, f.hash)
 	}
 	return !f.canceled
 }
 
-// cancel prevents the result of a look-up under way from being kept.
+// cancel prevents the result of a look-up under way from being stored.
 func (s *shard) cancel(h userkeys.KeyHash) {
-	if f, ok := s.flights[h]; ok {
+	if f, ok := s.lookUps[h]; ok {
 		f.canceled = true
-		delete(s.flights, h)
+		delete(s.lookUps, h)
 	}
 }
 
-// mostAliases bounds the aliases of a shard. Above that all are forgotten.
-const mostAliases = 1 << 12
+// maxAliases bounds the aliases of a shard.
+const maxAliases = 1 << 12
 
-func (s *shard) rename(p place, to alias) {
-	if len(s.aliases) >= mostAliases {
+// addAlias stores what the hash with a fingerprint stands for. If there are too many aliases, it forgets the others.
+func (s *shard) addAlias(p fingerprint, to alias) {
+	if len(s.aliases) >= maxAliases {
 		clear(s.aliases)
 	}
 	s.aliases[p] = to
 }
 
-// read reads the key with hash h from the database. If that is the hash which a key had before it was renewed, it
-// returns the hash that the key has now. A panic of the store is an error: this runs in no handler.
+// read reads the key with hash h from the database. If a key had that hash before it was renewed, read returns the
+// hash that the key has now instead. It runs in a goroutine of its own, so it makes an error of a panic of the store.
 func (ck *Checker) read(ctx context.Context, h userkeys.KeyHash) (l loaded, renewed *alias, err error) {
 	defer jobs.Catch(&err)
 	select {
-	case ck.loads <- struct{}{}:
-		defer func() { <-ck.loads }()
+	case ck.lookUps <- struct{}{}:
+		defer func() { <-ck.lookUps }()
 	case <-ctx.Done():
 		return loaded{}, nil, ctx.Err()
 	}
@@ -185,7 +190,7 @@ func (ck *Checker) read(ctx context.Context, h userkeys.KeyHash) (l loaded, rene
 		return loaded{}, nil, userkeys.ErrInvalidKey
 	case err != nil:
 		return loaded{}, nil, err
-	case k.Hash != h && k.OldHash == h && now.Before(k.OldUntil): // it has an end of its own
+	case k.Hash != h && k.OldHash == h && now.Before(k.OldUntil):
 		return loaded{}, &alias{k.Hash, k.OldUntil.UnixMicro()}, nil
 	case k.Hash != h:
 		return loaded{}, nil, userkeys.ErrInvalidKey
@@ -193,8 +198,9 @@ func (ck *Checker) read(ctx context.Context, h userkeys.KeyHash) (l loaded, rene
 	return ck.loaded(p, k), nil, nil
 }
 
+// loaded returns what the table stores of a key under a policy.
 func (ck *Checker) loaded(p *policy, k site.StoredKey) loaded {
-	r := record{place: placeOf(&k.Hash), keyID: k.ID, userID: k.UserID}
+	r := record{fingerprint: fingerprintOf(&k.Hash), keyID: k.ID, userID: k.UserID}
 	if k.Owner.MayAct() {
 		r.state |= ownerMayAct
 	}

@@ -1,6 +1,7 @@
 package keycheck
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -24,9 +25,9 @@ func TestTextsOfRecords(t *testing.T) {
 		for i := range 20 {
 			s.Lock()
 			at := s.Begin(now)
-			number, _ := s.Add(record{place: place{uint64(i), uint64(i)}, standing: memory.None}, &at)
-			s.Take(s.At(number), &at, limits)
-			accounts, model = append(accounts, s.At(number)), append(model, "")
+			number, _ := s.Add(record{fingerprint: fingerprint{uint64(i), uint64(i)}, standing: memory.None}, at)
+			s.Take(s.Account(number), at, limits)
+			accounts, model = append(accounts, s.Account(number)), append(model, "")
 			s.Unlock()
 		}
 		t.Repeat(map[string]func(*rapid.T){
@@ -60,6 +61,68 @@ func TestTextsOfRecords(t *testing.T) {
 	})
 }
 
+// However many texts a shard has, one look-up of a key moves only some of them to new memory, so that the shard is never
+// locked for long. Texts stay what they are meanwhile, also those of keys that are forgotten and made anew.
+func TestRepackingInSteps(t *testing.T) {
+	t.Parallel()
+	const n = 4 * repackStep
+	table := newTable(64 * n)
+	s, now := &table.shards[0], time.Unix(1e9, 0)
+	text := func(i, round int) string { return strings.Repeat("x", 8*(i%5)) + strconv.Itoa(i*1000+round) }
+	want := make([]string, n+1) // by number
+	add := func(i int) {
+		at := s.Begin(now)
+		number, _ := s.Add(record{fingerprint: fingerprint{uint64(i), uint64(i)}, standing: memory.None}, at)
+		want[number] = text(i, 0)
+		s.fill(s.Account(number), &loaded{id: text(i, 0), standing: &standing{}})
+	}
+	for i := range n {
+		add(i)
+	}
+	texts := func() (positions []uint32) {
+		for number := range uint32(n) {
+			positions = append(positions, s.Account(number+1).Data.text)
+		}
+		return positions
+	}
+	steps, done := 0, 0
+	for round := 1; round <= 3; round++ {
+		for number := uint32(1); number <= n; number++ {
+			before := texts()
+			repacking := s.texts.Repacking()
+			if number%7 == 0 {
+				s.Forget(number)
+				add(int(number))
+			}
+			want[number] = text(int(number), round)
+			s.fill(s.Account(number), &loaded{id: want[number], standing: &standing{}})
+			moved := 0
+			for i, position := range texts() {
+				if position != before[i] {
+					moved++
+				}
+			}
+			if moved > 2*repackStep+1 || moved > repackStep+1 && number%7 != 0 {
+				t.Fatalf("%d texts were moved at once", moved)
+			}
+			if moved > 1 {
+				steps++
+			}
+			if repacking && !s.texts.Repacking() {
+				done++
+			}
+			for other := uint32(1); other <= n; other++ {
+				if got := s.textOf(&s.Account(other).Data); got != want[other] {
+					t.Fatalf("text %d is %q, want %q", other, got, want[other])
+				}
+			}
+		}
+	}
+	if done == 0 || steps < 3*done {
+		t.Errorf("repacked %d times in %d steps", done, steps)
+	}
+}
+
 // The size that the memory of a site with many keys depends on: two cache lines.
 func TestSizeOfAnAccount(t *testing.T) {
 	if n := unsafe.Sizeof(account{}); n != 128 {
@@ -72,18 +135,18 @@ func TestForgottenDuringALookUp(t *testing.T) {
 	t.Parallel()
 	table := newTable(0)
 	h := userkeys.NewKey("").Hash()
-	p := placeOf(&h)
+	p := fingerprintOf(&h)
 	s := table.shard(&p)
-	f := &flight{hash: h}
-	s.flights[h] = f
+	f := &lookUp{hash: h}
+	s.lookUps[h] = f
 	table.forget(h)
-	l := loaded{record: record{place: p, keyID: 1}, standing: &standing{}}
-	if wait, err := table.keep(f, &l, time.Unix(1e9, 0)); wait != 0 || err != nil || table.len() != 0 {
+	l := loaded{record: record{fingerprint: p, keyID: 1}, standing: &standing{}}
+	if wait, err := table.insert(f, &l, time.Unix(1e9, 0)); wait != 0 || err != nil || table.len() != 0 {
 		t.Errorf("kept: %v, %v, %d keys", wait, err, table.len())
 	}
-	f = &flight{hash: h}
-	s.flights[h] = f
-	if _, err := table.keep(f, &l, time.Unix(1e9, 0)); err != nil || table.len() != 1 {
+	f = &lookUp{hash: h}
+	s.lookUps[h] = f
+	if _, err := table.insert(f, &l, time.Unix(1e9, 0)); err != nil || table.len() != 1 {
 		t.Errorf("not kept: %v, %d keys", err, table.len())
 	}
 }

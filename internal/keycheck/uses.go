@@ -9,13 +9,12 @@ import (
 	"userkeys/site"
 )
 
-// When a key was used is gathered in memory and written in batches: a key's
-// first use within a second, later ones at most every ten. The day window
-// travels with it, so that a restart does not hand out a second day.
+// When a key was used last, and the day of its limits, are gathered in memory and written in batches: the first use of
+// a key within a second, later uses at most every ten seconds. So a restart does not give a key a new day.
 const (
 	flushInterval = time.Second
 	rewriteAfter  = 10 * time.Second
-	flushBatch    = 500
+	flushBatch    = 500 // uses in a transaction
 )
 
 // flushDue writes the uses that are due.
@@ -28,7 +27,7 @@ func (ck *Checker) Flush(ctx context.Context) error {
 	return errors.Join(ck.flush(ctx, time.Unix(math.MaxUint32, 0)), ck.writeSeen(ctx, true))
 }
 
-// dueUse is a use that is to be written, and where it comes from.
+// dueUse is a use that is to be written, and the account that it was read from.
 type dueUse struct {
 	site.KeyUse
 	shard  *shard
@@ -55,6 +54,7 @@ func (ck *Checker) flush(ctx context.Context, before time.Time) error {
 	return nil
 }
 
+// write writes uses in one transaction.
 func (ck *Checker) write(ctx context.Context, due []dueUse) error {
 	uses := make([]site.KeyUse, len(due))
 	for i := range due {
@@ -63,7 +63,8 @@ func (ck *Checker) write(ctx context.Context, due []dueUse) error {
 	return ck.store.RecordUses(ctx, uses)
 }
 
-// takeUses appends the uses of s that are due to due. Until they are written their accounts are kept.
+// takeUses appends the uses in s of keys that were last written before the given time, and returns due. Their accounts
+// are not forgotten before they are written.
 func (s *shard) takeUses(due []dueUse, now, before time.Time) []dueUse {
 	s.Lock()
 	defer s.Unlock()
@@ -74,14 +75,14 @@ func (s *shard) takeUses(due []dueUse, now, before time.Time) []dueUse {
 	var days []byte
 	later := s.dirty[:0]
 	for _, i := range s.dirty {
-		a := s.At(i)
+		a := s.Account(i)
 		switch {
 		case a == nil || !a.Data.is(dirty): // it was moved to another account
 		case int64(a.Data.written) > before.Unix():
 			later = append(later, i)
 		default:
 			from := len(days)
-			days = s.Day(days, a, &at)
+			days = s.Day(days, a, at)
 			a.Data.state &^= dirty
 			a.Data.written = uint32(max(a.Data.lastUsed/1e6, now.Unix()))
 			due = append(due, dueUse{use(a, days[from:len(days):len(days)]), s, i})
@@ -95,8 +96,8 @@ func (s *shard) takeUses(due []dueUse, now, before time.Time) []dueUse {
 func saved(due []dueUse) {
 	for _, u := range due {
 		u.shard.Lock()
-		if a := u.shard.At(u.number); a != nil && a.Data.keyID == u.KeyID && !a.Data.is(dirty) {
-			a.Keep(false)
+		if a := u.shard.Account(u.number); a != nil && a.Data.keyID == u.KeyID && !a.Data.is(dirty) {
+			a.MarkSaved()
 		}
 		u.shard.Unlock()
 	}
@@ -107,16 +108,16 @@ func saved(due []dueUse) {
 func putBack(due []dueUse) {
 	for _, u := range due {
 		u.shard.Lock()
-		if a := u.shard.At(u.number); a != nil && a.Data.keyID == u.KeyID {
+		if a := u.shard.Account(u.number); a != nil && a.Data.keyID == u.KeyID {
 			a.Data.written, a.Data.lastUsed = 0, max(a.Data.lastUsed, u.LastUsedAt.UnixMicro())
-			if !a.Data.is(dirty) {
-				u.shard.soil(a, u.number)
-			}
+			u.shard.markDirty(a, u.number)
 		}
 		u.shard.Unlock()
 	}
 }
 
+// use returns what is written of an account. If the key was only refused since it was loaded, LastUsedAt is the
+// beginning of 1970, and the store keeps the later time that it has.
 func use(a *account, day []byte) site.KeyUse {
 	return site.KeyUse{KeyID: a.Data.keyID, LastUsedAt: time.UnixMicro(a.Data.lastUsed).UTC(), Day: day}
 }

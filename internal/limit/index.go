@@ -1,36 +1,37 @@
 package limit
 
-// index finds accounts of a shard by tag. It is an open table with the tag beside each number, so that a look-up
-// touches one account and growing touches none. A Go map would take twice to three times the room.
+// index finds the accounts of a shard by tag. It is a hash table with open addressing. A slot holds the tag and the
+// number of an account, so that a search reads only accounts with the right tag, and growing reads none. A Go map
+// would take two or three times the memory.
 type index struct {
-	table []uint64 // tag and number; 0: empty
-	shift uint8    // of a tag, to its place
-	n     int
+	slots []uint64 // the upper half of each is a tag, the lower half a number; 0: empty
+	shift uint8    // a tag shifted right by this is the slot where a search for it begins
+	n     int      // how many slots are not empty
 }
 
 func newIndex(bits uint8) index {
-	return index{table: make([]uint64, 1<<bits), shift: 32 - bits}
+	return index{slots: make([]uint64, 1<<bits), shift: 32 - bits}
 }
 
-// first returns the place where a search for tag begins.
-func (x *index) first(tag uint32) int { return int(tag >> x.shift) }
+// home returns the slot where a search for tag begins.
+func (x *index) home(tag uint32) int { return int(tag >> x.shift) }
 
-// next returns the number at the next place with tag, and the place after it; 0 if there is none.
-func (x *index) next(tag uint32, from int) (number uint32, next int) {
-	mask := len(x.table) - 1
-	for place := from & mask; x.table[place] != 0; place = (place + 1) & mask {
-		if uint32(x.table[place]>>32) == tag {
-			return uint32(x.table[place]), place + 1
+// next searches from a slot on. It returns the first number with tag, and the slot after it; 0 if there is none.
+func (x *index) next(tag uint32, from int) (number uint32, after int) {
+	mask := len(x.slots) - 1
+	for slot := from & mask; x.slots[slot] != 0; slot = (slot + 1) & mask {
+		if uint32(x.slots[slot]>>32) == tag {
+			return uint32(x.slots[slot]), slot + 1
 		}
 	}
 	return 0, 0
 }
 
-// add stores a number.
+// add stores the number of an account with tag. If three quarters of the slots would be taken, it doubles them first.
 func (x *index) add(tag, number uint32) {
-	if 4*(x.n+1) > 3*len(x.table) {
+	if 4*(x.n+1) > 3*len(x.slots) {
 		bigger := newIndex(33 - x.shift)
-		for _, e := range x.table {
+		for _, e := range x.slots {
 			if e != 0 {
 				bigger.put(e)
 			}
@@ -43,28 +44,28 @@ func (x *index) add(tag, number uint32) {
 }
 
 func (x *index) put(e uint64) {
-	mask := len(x.table) - 1
-	place := x.first(uint32(e >> 32))
-	for x.table[place] != 0 {
-		place = (place + 1) & mask
+	mask := len(x.slots) - 1
+	slot := x.home(uint32(e >> 32))
+	for x.slots[slot] != 0 {
+		slot = (slot + 1) & mask
 	}
-	x.table[place] = e
+	x.slots[slot] = e
 }
 
-// remove deletes a number that is stored, and moves up those behind it that a search would no longer find.
+// remove deletes a number that is stored. Entries after it that a search would no longer find move up.
 func (x *index) remove(tag, number uint32) {
-	mask := len(x.table) - 1
-	gap := x.first(tag)
-	for x.table[gap] != uint64(tag)<<32|uint64(number) {
+	mask := len(x.slots) - 1
+	gap := x.home(tag)
+	for x.slots[gap] != uint64(tag)<<32|uint64(number) {
 		gap = (gap + 1) & mask
 	}
-	for next := (gap + 1) & mask; x.table[next] != 0; next = (next + 1) & mask {
-		home := x.first(uint32(x.table[next] >> 32))
+	for next := (gap + 1) & mask; x.slots[next] != 0; next = (next + 1) & mask {
+		home := x.home(uint32(x.slots[next] >> 32))
 		if (next-home)&mask >= (next-gap)&mask {
-			x.table[gap] = x.table[next]
+			x.slots[gap] = x.slots[next]
 			gap = next
 		}
 	}
-	x.table[gap] = 0
+	x.slots[gap] = 0
 	x.n--
 }

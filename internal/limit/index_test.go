@@ -25,7 +25,7 @@ func TestIndexIsAMap(t *testing.T) {
 			"add": func(t *rapid.T) {
 				for range rapid.IntRange(1, 20).Draw(t, "ids") {
 					id := id.Draw(t, "id")
-					_, i, _ := find(&s, id, rapid.Uint32Range(0, 300).Draw(t, "hint"), &at)
+					_, i, _ := findOrAdd(&s, id, rapid.Uint32Range(0, 300).Draw(t, "hint"), &at)
 					if old, ok := model[id]; ok && old != i {
 						t.Fatalf("id %d is at %d and at %d", id, old, i)
 					}
@@ -44,16 +44,18 @@ func TestIndexIsAMap(t *testing.T) {
 					t.Fatalf("%d ids, want %d", s.Len(), len(model))
 				}
 				for id, want := range model {
-					if _, i, _ := find(&s, id, 0, &at); i != want || s.At(i).Data != id {
+					if _, i, _ := findOrAdd(&s, id, 0, &at); i != want || s.Account(i).Data != id {
 						t.Fatalf("id %d is at %d, want %d", id, i, want)
 					}
 				}
 				n := 0
-				s.All(func(i uint32, a *Account[int64]) {
-					if n++; model[a.Data] != i {
-						t.Fatalf("id %d is at %d, want %d", a.Data, i, model[a.Data])
+				for i := range s.Made() + 1 {
+					if a := s.Account(i); a != nil {
+						if n++; model[a.Data] != i {
+							t.Fatalf("id %d is at %d, want %d", a.Data, i, model[a.Data])
+						}
 					}
-				})
+				}
 				if n != len(model) {
 					t.Fatalf("%d accounts, want %d", n, len(model))
 				}

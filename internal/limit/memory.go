@@ -5,22 +5,23 @@ import (
 	"time"
 )
 
-// defaultMaxKeys keeps a memory in which every key made one call under 100 MB.
+// defaultMaxKeys is [MemoryConfig.MaxKeys] if that is 0. A memory of so many keys, each with one request, takes less
+// than 100 MB.
 const defaultMaxKeys = 1 << 20
 
-// maxShardBits keeps the locks of concurrent callers apart: 64 shards.
+// maxShardBits allows for 64 shards, so that concurrent callers rarely wait for the same lock.
 const maxShardBits = 6
 
 // MemoryConfig is what a [Memory] is made of.
 type MemoryConfig struct {
-	MaxKeys int // remembered at once; 0: 1,048,576
+	MaxKeys int // how many keys are remembered at once; 0: 1,048,576
 }
 
 // Memory counts the requests of many keys in this process. It is safe for
 // concurrent use and starts no goroutine.
 type Memory struct {
 	shards []Shard[int64]
-	shift  uint // of a hashed id, to its shard
+	shift  uint // a hash of an id shifted right by this is the index of its shard
 }
 
 // NewMemory returns a memory without keys.
@@ -29,8 +30,8 @@ func NewMemory(cfg MemoryConfig) *Memory {
 	if most <= 0 {
 		most = defaultMaxKeys
 	}
-	// Fewer shards for a small memory, so that each has room for 64 and chance
-	// does not fill one long before the others.
+	// A small memory has fewer shards, each with room for at least 64 keys, so that chance does not fill one long
+	// before the others.
 	width := min(maxShardBits, max(0, bits.Len(uint(most/64))-1))
 	m := &Memory{shards: make([]Shard[int64], 1<<width), shift: uint(64 - width)}
 	for i := range m.shards {
@@ -59,27 +60,24 @@ func (m *Memory) Take(id int64, now time.Time, l Limits) Decision {
 	s.Lock()
 	defer s.Unlock()
 	at := s.Begin(now)
-	a, _, wait := find(s, id, 0, &at)
+	a, _, wait := findOrAdd(s, id, 0, at)
 	if wait > 0 {
 		return NoRoom(wait)
 	}
-	return s.Take(a, &at, l)
+	return s.Take(a, at, l)
 }
 
-// find returns an account, which it makes if necessary, and its number; or how long there is no room for it. The number
-// is looked at first: an account that was found before is mostly there still.
-func find(s *Shard[int64], id int64, number uint32, at *Moment) (*Account[int64], uint32, time.Duration) {
-	if a := s.At(number); a != nil && a.Data == id {
+// findOrAdd returns the account of an id and its number, or how long there is no room for it. number is where the
+// account may be, and saves the search for it; any number will do.
+func findOrAdd(s *Shard[int64], id int64, number uint32, at *Moment) (*Account[int64], uint32, time.Duration) {
+	if a := s.Account(number); a != nil && a.Data == id {
 		return a, number, 0
 	}
-	t := tag(&id)
-	for number, next := s.Next(t, s.First(t)); number != 0; number, next = s.Next(t, next) {
-		if a := s.At(number); a.Data == id {
-			return a, number, 0
-		}
+	if a, number := s.Find(tag(&id), func(other *int64) bool { return *other == id }); a != nil {
+		return a, number, 0
 	}
 	number, wait := s.Add(id, at)
-	return s.At(number), number, wait
+	return s.Account(number), number, wait
 }
 
 // Len returns how many keys are in memory.
@@ -99,15 +97,15 @@ type Other struct {
 	Memory *Memory
 	ID     int64
 	Limits Limits
-	Number uint32 // where the account was found the last time; any number will do
+	Number uint32 // the number that the account had the last time, which saves the search for it; any number will do
 }
 
-// TakeBoth is [Shard.Take] from two accounts at once, such as a key's and its user's: one request is charged to both,
-// or to neither. Nobody sees it charged to one only. If it is refused, byOther reports whose refusal the decision is:
-// that of the account which refuses longer, so that RetryAfter holds for both.
+// TakeBoth is [Shard.Take] for two accounts, such as those of a key and of its user: one request is charged to both
+// or to neither, and nobody sees it charged to one only. If it is refused, the decision is that of the account which
+// refuses longer, so that RetryAfter holds for both; byOther reports whether that is the other one.
 //
-// The caller holds the lock of s. All callers must take a shard and a memory in the same order: the memory is locked
-// while the shard is.
+// The caller holds the lock of s, and TakeBoth locks a shard of the memory. So nobody may lock a shard such as s while
+// holding a lock of the memory.
 func (s *Shard[T]) TakeBoth(a *Account[T], at *Moment, l Limits, o *Other) (d Decision, byOther bool) {
 	da, refusedA := l.refuseAll()
 	db, refusedB := o.Limits.refuseAll()
@@ -117,24 +115,24 @@ func (s *Shard[T]) TakeBoth(a *Account[T], at *Moment, l Limits, o *Other) (d De
 	so := o.Memory.shard(o.ID)
 	so.Lock()
 	defer so.Unlock()
-	bt := so.begin(at.anew())
-	b, number, wait := find(so, o.ID, o.Number, &bt)
+	bt := so.begin(at.now, at.part)
+	b, number, wait := findOrAdd(so, o.ID, o.Number, bt)
 	da = a.ask(&s.pool, at, l)
 	if wait > 0 {
 		db = NoRoom(wait)
 	} else {
 		o.Number = number
-		db = b.ask(&so.pool, &bt, o.Limits)
+		db = b.ask(&so.pool, bt, o.Limits)
 	}
 	if !da.OK || !db.OK {
 		return longer(da, db, !da.OK, !db.OK)
 	}
 	a.charge(&s.pool, at)
-	b.charge(&so.pool, &bt)
+	b.charge(&so.pool, bt)
 	return da, false
 }
 
-// longer returns the longer refusal of two decisions.
+// longer returns the refusal with the longer wait of two decisions, and whether it is b.
 func longer(a, b Decision, refusedA, refusedB bool) (Decision, bool) {
 	if !refusedA || refusedB && b.RetryAfter > a.RetryAfter {
 		return b, true

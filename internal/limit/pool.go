@@ -2,25 +2,28 @@ package limit
 
 import "math/bits"
 
-// pool hands out the blocks that windows need when they outgrow themselves, and takes them back.
+// pool has the memory for windows with more requests than fit into [windows]: blocks of some sizes, which are called
+// classes. The class 0 of a minute is no block, but the stamps in windows.
 type pool struct {
-	stamps [maxClass + 1]blocks[uint16]
+	stamps [maxClass]blocks[uint16] // of the classes 1 to maxClass; see minute
 	days   [maxDayClass + 1]blocks[uint32]
 }
 
 const (
-	firstStamps = 16 // a block of class c has firstStamps<<c stamps, or firstDays<<c steps
-	maxClass    = 12 // holds MaxMinute
-	firstDays   = 4
-	maxDayClass = 5 // holds daySteps
-	// chunkWords is how many words are allocated at least.
-	chunkWords = 1024
+	firstStamps = 32 // how many stamps a block of class 1 has; each further class has twice as many
+	maxClass    = 12 // its blocks hold MaxMinute stamps
+	firstDays   = 4  // how many steps a block of class 0 has; each further class has twice as many
+	maxDayClass = 5  // its blocks hold daySteps steps
+	chunkWords  = 1024
 )
+
+// minute returns the blocks for the stamps of a class, which is not 0.
+func (p *pool) minute(class uint8) *blocks[uint16] { return &p.stamps[class-1] }
 
 func newPool() pool {
 	var p pool
-	for class := range p.stamps {
-		p.stamps[class] = newBlocks[uint16](firstStamps << class)
+	for i := range p.stamps {
+		p.stamps[i] = newBlocks[uint16](firstStamps << i)
 	}
 	for class := range p.days {
 		p.days[class] = newBlocks[uint32](firstDays << class)
@@ -28,41 +31,43 @@ func newPool() pool {
 	return p
 }
 
-// blocks are blocks of one size, in chunks. Their numbers begin with 1.
+// blocks allocates blocks of one size. It allocates their memory in chunks of at least chunkWords words. Blocks have
+// numbers, which begin with 1.
 type blocks[W uint16 | uint32] struct {
-	size   uint32
-	bits   uint8 // a chunk has 1<<bits blocks
+	size   uint32 // words of a block
+	bits   uint8  // a chunk has 1<<bits blocks
 	chunks []chunk[W]
-	open   []uint32 // chunks with room; the last is used next
+	open   []uint32 // indices of the chunks with a free block; the last one is used next
 }
 
-// chunk is some blocks in a row. One that is empty, and not the next to be
-// used, has no words: windows that outgrow a size together leave nothing behind.
+// chunk is some blocks in a row. A chunk without a block in use has no words, unless it is the one that is used next.
+// So windows that outgrow a class together leave no memory behind.
 type chunk[W uint16 | uint32] struct {
 	words []W
-	free  []uint16 // blocks that were given back
-	fresh uint16   // so many blocks were used yet
-	live  uint16
+	free  []uint16 // blocks that were given back, by their index in the chunk
+	made  uint16   // how many blocks were handed out at least once
+	live  uint16   // how many blocks are in use
 }
 
 func newBlocks[W uint16 | uint32](size uint32) blocks[W] {
 	return blocks[W]{size: size, bits: uint8(bits.Len32(max(1, chunkWords/size)) - 1)}
 }
 
-func (b *blocks[W]) each() uint16 { return 1 << b.bits }
+// perChunk returns how many blocks a chunk has.
+func (b *blocks[W]) perChunk() uint16 { return 1 << b.bits }
 
-// find returns the chunk of a block, and its place there.
-func (b *blocks[W]) find(number uint32) (chunk, place uint32) {
+// locate returns the index of the chunk of a block, and the index of the block in the chunk.
+func (b *blocks[W]) locate(number uint32) (chunk, inChunk uint32) {
 	return (number - 1) >> b.bits, (number - 1) & (1<<b.bits - 1)
 }
 
-// at returns the words of a block.
-func (b *blocks[W]) at(number uint32) []W {
-	i, place := b.find(number)
-	return b.chunks[i].words[place*b.size : (place+1)*b.size]
+// words returns the words of a block.
+func (b *blocks[W]) words(number uint32) []W {
+	i, inChunk := b.locate(number)
+	return b.chunks[i].words[inChunk*b.size : (inChunk+1)*b.size]
 }
 
-// take returns a block of zeros.
+// take returns the number of a block that is not in use, and sets its words to zero.
 func (b *blocks[W]) take() uint32 {
 	if len(b.open) == 0 {
 		b.open = append(b.open, uint32(len(b.chunks)))
@@ -73,27 +78,27 @@ func (b *blocks[W]) take() uint32 {
 	if c.words == nil {
 		c.words = make([]W, b.size<<b.bits)
 	}
-	place := c.fresh
+	inChunk := c.made
 	if n := len(c.free); n > 0 {
-		place = c.free[n-1]
+		inChunk = c.free[n-1]
 		c.free = c.free[:n-1]
 	} else {
-		c.fresh++
+		c.made++
 	}
-	if c.live++; c.live == b.each() {
+	if c.live++; c.live == b.perChunk() {
 		b.open = b.open[:len(b.open)-1]
 	}
-	number := i<<b.bits + uint32(place) + 1
-	clear(b.at(number))
+	number := i<<b.bits + uint32(inChunk) + 1
+	clear(b.words(number))
 	return number
 }
 
 // put takes a block back.
 func (b *blocks[W]) put(number uint32) {
-	i, place := b.find(number)
+	i, inChunk := b.locate(number)
 	c := &b.chunks[i]
-	c.free = append(c.free, uint16(place))
-	if c.live == b.each() {
+	c.free = append(c.free, uint16(inChunk))
+	if c.live == b.perChunk() {
 		if n := len(b.open); n > 0 {
 			b.chunks[b.open[n-1]].shrink()
 		}
@@ -101,11 +106,11 @@ func (b *blocks[W]) put(number uint32) {
 	}
 	c.live--
 	if i != b.open[len(b.open)-1] || b.bits == 0 {
-		c.shrink() // also a burst's great block
+		c.shrink() // a chunk of one block is as large as the block, and is not kept
 	}
 }
 
-// shrink frees the words of an empty chunk.
+// shrink frees the words of a chunk if no block of it is in use.
 func (c *chunk[W]) shrink() {
 	if c.live == 0 {
 		*c = chunk[W]{}

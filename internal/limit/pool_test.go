@@ -8,6 +8,13 @@ import (
 	"pgregory.net/rapid"
 )
 
+// momentOf returns t for windows that have seen no later time.
+func momentOf(t time.Time) (m Moment) {
+	now, part := millis(t)
+	m.set(now, part, 0)
+	return m
+}
+
 func (w *windows) times(p *pool) []int64 {
 	times := []int64{}
 	for i := range int(w.n) {
@@ -84,8 +91,8 @@ func TestBlocksAreUsedAgain(t *testing.T) {
 		fillMinute(&p, &w, MaxMinute, &at)
 		w.forgetMinute(&p)
 	}
-	for class := 1; class <= maxClass; class++ {
-		s := p.stamps[class]
+	for class := uint8(1); class <= maxClass; class++ {
+		s := p.minute(class)
 		if len(s.chunks) != 1 || len(s.open) != 1 || s.chunks[0].live != 0 {
 			t.Errorf("class %d: %d chunks, %d open, want 1 and 1, empty", class, len(s.chunks), len(s.open))
 		}
@@ -115,8 +122,8 @@ func TestEmptyChunksAreGivenBack(t *testing.T) {
 				}
 			}
 			kept := 0
-			for class := 1; class < 4; class++ {
-				for _, c := range p.stamps[class].chunks {
+			for class := uint8(1); class < 4; class++ {
+				for _, c := range p.minute(class).chunks {
 					kept += len(c.words)
 				}
 			}

@@ -25,13 +25,8 @@ func newShard(most int) *shard {
 }
 
 func (s *shard) find(id int64) *limit.Account[int64] {
-	tag := testTag(id)
-	for number, next := s.Next(tag, s.First(tag)); number != 0; number, next = s.Next(tag, next) {
-		if a := s.At(number); a.Data == id {
-			return a
-		}
-	}
-	return nil
+	a, _ := s.Find(testTag(id), func(other *int64) bool { return *other == id })
+	return a
 }
 
 func (s *shard) findOrAdd(id int64, at *limit.Moment) (*limit.Account[int64], time.Duration) {
@@ -39,7 +34,7 @@ func (s *shard) findOrAdd(id int64, at *limit.Moment) (*limit.Account[int64], ti
 		return a, 0
 	}
 	number, wait := s.Add(id, at)
-	return s.At(number), wait
+	return s.Account(number), wait
 }
 
 func (s *shard) Take(id int64, now time.Time, l limit.Limits) limit.Decision {
@@ -47,13 +42,13 @@ func (s *shard) Take(id int64, now time.Time, l limit.Limits) limit.Decision {
 	defer s.Unlock()
 	at := s.Begin(now)
 	if l.Minute <= 0 || l.Day <= 0 {
-		return s.Shard.Take(new(limit.Account[int64]), &at, l)
+		return s.Shard.Take(new(limit.Account[int64]), at, l)
 	}
-	a, wait := s.findOrAdd(id, &at)
+	a, wait := s.findOrAdd(id, at)
 	if wait > 0 {
 		return limit.NoRoom(wait)
 	}
-	return s.Shard.Take(a, &at, l)
+	return s.Shard.Take(a, at, l)
 }
 
 // Day is nil for an account that there is not.
@@ -66,7 +61,7 @@ func (s *shard) Day(id int64, now time.Time) []byte {
 		return nil
 	}
 	s.restored[id] = true // what was counted before is part of it from now on
-	return s.Shard.Day(nil, a, &at)
+	return s.Shard.Day(nil, a, at)
 }
 
 // Restore restores an account once, as whoever keeps days would.
@@ -74,12 +69,12 @@ func (s *shard) Restore(id int64, day []byte, now time.Time) error {
 	s.Lock()
 	defer s.Unlock()
 	at := s.Begin(now)
-	a, wait := s.findOrAdd(id, &at)
+	a, wait := s.findOrAdd(id, at)
 	if wait > 0 || s.restored[id] {
 		return nil
 	}
 	s.restored[id] = true
-	return s.Shard.Restore(a, day, &at)
+	return s.Shard.Restore(a, day, at)
 }
 
 func (s *shard) Known(id int64) bool {

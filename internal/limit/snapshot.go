@@ -13,15 +13,16 @@ var ErrSnapshot = errors.New("limit: unreadable snapshot of a day window")
 // newest step, its count, and for each older step its distance and count.
 const snapshotVersion = 1
 
-// Day appends a snapshot of the day of an account to b, for the database: at most 500 bytes, none if the day is empty.
-// It holds steps of the calendar, not ages, so it means the same after any pause.
+// Day appends a snapshot of the day of an account to b and returns it: at most 500 bytes, none if the day is empty. A
+// caller saves it, and gives it to [Shard.Restore] after a restart. It has the times of the steps, not their ages, so
+// that it may be restored at any time.
 func (s *Shard[T]) Day(b []byte, a *Account[T], at *Moment) []byte {
 	a.settle(&s.pool, at)
 	a.trim(&s.pool, at)
 	return a.snapshot(&s.pool, b)
 }
 
-// snapshot appends the steps of a trimmed day.
+// snapshot appends the steps of a day that was trimmed.
 func (w *windows) snapshot(p *pool, b []byte) []byte {
 	if w.total == 0 {
 		return b
@@ -43,18 +44,16 @@ func (w *windows) snapshot(p *pool, b []byte) []byte {
 	put(w.step, w.newest)
 	ring := w.dayRing(p)
 	for i := int(w.days) - 1; i >= 0; i-- {
-		put(w.stepAt(ring, i))
+		put(w.olderStep(ring, i))
 	}
 	return b
 }
 
-// Restore adds what [Shard.Day] saved to the day of an account that was just made. Steps ahead of now, as saved before
-// a clock was set back, count as of now.
+// Restore adds a snapshot that [Shard.Day] has returned to the day of an account that was just made. Steps after now,
+// which were saved before the clock was set back, count as of now.
 //
-// Bytes that Day did not write are refused on the safe side: they may have said
-// that nothing is left, so the day counts as used up until it has passed, and
-// the error is [ErrSnapshot]. To pardon the account, delete what is saved and
-// restart.
+// For bytes that Day did not write it returns [ErrSnapshot]. They may have said that nothing is left, so the day
+// counts as used up until it has passed. To give the account a new day, delete what was saved and restart.
 func (s *Shard[T]) Restore(a *Account[T], day []byte, at *Moment) error {
 	a.settle(&s.pool, at)
 	a.trim(&s.pool, at)
@@ -67,7 +66,7 @@ func (s *Shard[T]) Restore(a *Account[T], day []byte, at *Moment) error {
 	return err
 }
 
-// read adds a snapshot, or nothing of it if it cannot be read.
+// read adds a snapshot to a as of the step now. If the snapshot cannot be read, it adds nothing.
 func (a *ages) read(b []byte, now uint32) error {
 	if len(b) == 0 {
 		return nil
@@ -94,7 +93,7 @@ func (a *ages) read(b []byte, now uint32) error {
 	return nil
 }
 
-// reader reads varints until one is bad.
+// reader reads varints. After one that cannot be read or is out of range, bad is true.
 type reader struct {
 	b   []byte
 	bad bool

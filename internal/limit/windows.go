@@ -5,62 +5,65 @@ import "time"
 // inlineStamps is how many requests of the last minute fit into [windows] itself.
 const inlineStamps = 11
 
-// windows are both windows of one account: 56 bytes without pointers. The minute is a ring of stamps. The day is the
-// count of the newest step and, as soon as there are older ones, a ring with the count of each.
+// windows are both windows of one account, in 56 bytes without pointers. The minute is a ring buffer with the stamps
+// of its requests. The day is the count of the newest step and, if there are older ones, a ring buffer with their
+// counts.
 type windows struct {
-	touched  int64  // stamp of the newest request; when the account was made, if there was none yet
+	touched  int64  // the stamp of the newest request, or of the making of the account if there was no request yet
 	step     uint32 // the newest step
-	total    uint32 // requests of the day that still count
+	total    uint32 // the requests of the day that still count
 	newest   uint32 // how many of them are in the newest step
-	older    uint32 // the block with the ring of older steps; 0: there is none
-	n, head  uint16 // how many stamps there are, and where the oldest is
-	class    uint8  // 0: the stamps are here; otherwise in a block of this class
-	state    uint8
-	dayClass uint8 // of the block with the older steps
-	days     uint8 // how many older steps there are
-	dayHead  uint8 // where the oldest is
-	// stamps are the low 16 bits of each: all are within a minute of touched. If class is not 0, the first two are the
-	// number of the block.
+	older    uint32 // the number of the block with the older steps; 0: there is none
+	n, head  uint16 // how many stamps there are, and where in the ring the oldest one is
+	class    uint8  // 0: the stamps are in the field stamps; otherwise in a block of this class
+	state    uint8  // bits: taken, unsaved
+	dayClass uint8  // the class of the block older
+	days     uint8  // how many older steps there are
+	dayHead  uint8  // where in the ring the oldest one is
+	// stamps has the low 16 bits of each stamp, which are enough because all stamps are less than a minute older than
+	// touched. If class is not 0, it begins with the two halves of the number of a block instead.
 	stamps [inlineStamps]uint16
 }
 
-// What state says.
+// The bits of state.
 const (
-	taken = 1 << iota // there is such an account
-	kept              // see [Account.Keep]
+	taken   = 1 << iota // the account is in use
+	unsaved             // see [Account.MarkUnsaved]
 )
 
 func (w *windows) is(state uint8) bool { return w.state&state != 0 }
 
+// block returns the number of the block with the stamps. The class is not 0.
 func (w *windows) block() uint32 { return uint32(w.stamps[0]) | uint32(w.stamps[1])<<16 }
 
+// ring returns the ring buffer with the stamps.
 func (w *windows) ring(p *pool) []uint16 {
 	if w.class == 0 {
 		return w.stamps[:]
 	}
-	return p.stamps[w.class].at(w.block())
+	return p.minute(w.class).words(w.block())
 }
 
-// at returns the i-th oldest stamp of a ring.
-func (w *windows) at(ring []uint16, i int) *uint16 {
+// lowBits returns where a ring has the low 16 bits of the i-th oldest stamp.
+func (w *windows) lowBits(ring []uint16, i int) *uint16 {
 	if i += int(w.head); i >= len(ring) {
 		i -= len(ring)
 	}
 	return &ring[i]
 }
 
-// stamp returns the i-th oldest stamp of the minute as a time.
+// stamp returns the i-th oldest stamp of a ring as a time.
 func (w *windows) stamp(ring []uint16, i int) int64 {
-	return w.touched - int64(uint16(w.touched)-*w.at(ring, i))
+	return w.touched - int64(uint16(w.touched)-*w.lowBits(ring, i))
 }
 
-// settle adjusts the windows after the clock was set back. What lies in the future is moved to now, so that nothing
-// counts for longer or for less than a window from now.
+// settle adjusts the windows after the clock was set back. What lies after at is moved to at, so that it counts for
+// one window from at on.
 func (w *windows) settle(p *pool, at *Moment) {
-	if w.touched > at.floor+1 { // one ahead is rounding
+	if w.touched > at.floor+1 { // a stamp that was rounded up may be one millisecond ahead
 		ring := w.ring(p)
 		for i := int(w.n) - 1; i >= 0 && w.stamp(ring, i) > at.stamp; i-- {
-			*w.at(ring, i) = uint16(at.stamp)
+			*w.lowBits(ring, i) = uint16(at.stamp)
 		}
 		w.touched = at.stamp
 	}
@@ -70,7 +73,7 @@ func (w *windows) settle(p *pool, at *Moment) {
 	}
 }
 
-// trim removes what has left the windows.
+// trim removes what has left the windows, and makes the step of at the newest step.
 func (w *windows) trim(p *pool, at *Moment) {
 	if w.touched+minuteLen <= at.floor {
 		w.n, w.head = 0, 0
@@ -85,7 +88,7 @@ func (w *windows) trim(p *pool, at *Moment) {
 	}
 }
 
-// advance makes now the newest step.
+// advance makes now the newest step, and removes the steps that no longer count.
 func (w *windows) advance(p *pool, now uint32) {
 	if !stepLive(w.step, now) {
 		w.forgetDay(p)
@@ -94,7 +97,7 @@ func (w *windows) advance(p *pool, now uint32) {
 		w.push(p, dayWord(w.step, w.newest))
 	}
 	for ring := w.dayRing(p); w.days > 0; w.days-- {
-		step, count := w.stepAt(ring, 0)
+		step, count := w.olderStep(ring, 0)
 		if stepLive(step, now) {
 			break
 		}
@@ -104,28 +107,29 @@ func (w *windows) advance(p *pool, now uint32) {
 	w.step, w.newest = now, 0
 }
 
-// A word of the day is the low 8 bits of a step and the count of its requests.
+// An older step is one word: the low 8 bits of its number above 24 bits with the count of its requests.
 const countBits = 24
 
-// fullStep is a count that no limit allows: the day is used up.
+// fullStep is a count above every limit, so that the day is used up.
 const fullStep = 1<<countBits - 1
 
 func dayWord(step, count uint32) uint32 { return step<<countBits | count }
 
+// dayRing returns the ring buffer with the older steps, or nil if there are none. Its length is a power of two.
 func (w *windows) dayRing(p *pool) []uint32 {
 	if w.older == 0 {
 		return nil
 	}
-	return p.days[w.dayClass].at(w.older)
+	return p.days[w.dayClass].words(w.older)
 }
 
-// stepAt returns the i-th oldest step before the newest, and its count.
-func (w *windows) stepAt(ring []uint32, i int) (step, count uint32) {
+// olderStep returns the i-th oldest step before the newest, and its count.
+func (w *windows) olderStep(ring []uint32, i int) (step, count uint32) {
 	word := ring[(int(w.dayHead)+i)&(len(ring)-1)]
 	return w.step - uint32(uint8(w.step)-uint8(word>>countBits)), word & fullStep
 }
 
-// push adds the newest of the older steps.
+// push adds a step that is newer than all older steps in the ring. If the ring is full, they move to a larger block.
 func (w *windows) push(p *pool, word uint32) {
 	ring := w.dayRing(p)
 	if int(w.days) == len(ring) {
@@ -134,7 +138,7 @@ func (w *windows) push(p *pool, word uint32) {
 			class++
 		}
 		block := p.days[class].take()
-		bigger := p.days[class].at(block)
+		bigger := p.days[class].words(block)
 		k := copy(bigger, ring[w.dayHead:])
 		copy(bigger[k:], ring[:w.dayHead])
 		if ring != nil {
@@ -147,6 +151,7 @@ func (w *windows) push(p *pool, word uint32) {
 	w.days++
 }
 
+// forgetDay removes all steps, and gives their block back to the pool.
 func (w *windows) forgetDay(p *pool) {
 	if w.older != 0 {
 		p.days[w.dayClass].put(w.older)
@@ -155,15 +160,15 @@ func (w *windows) forgetDay(p *pool) {
 	w.total, w.newest = 0, 0
 }
 
-// forgetMinute removes all stamps, and returns their block.
+// forgetMinute removes all stamps, and gives their block back to the pool.
 func (w *windows) forgetMinute(p *pool) {
 	if w.class > 0 {
-		p.stamps[w.class].put(w.block())
+		p.minute(w.class).put(w.block())
 	}
 	w.class, w.n, w.head = 0, 0, 0
 }
 
-// ask returns whether one more request passes.
+// ask returns whether one more request passes. It charges nothing.
 func (w *windows) ask(p *pool, at *Moment, l Limits) Decision {
 	w.settle(p, at)
 	w.trim(p, at)
@@ -177,11 +182,12 @@ func (w *windows) ask(p *pool, at *Moment, l Limits) Decision {
 	return decide(minute, day)
 }
 
-// stepThatFrees returns the step with whose end more than over requests have left the day. Whole steps leave it.
+// stepThatFrees returns the earliest step after whose end more than over requests have left the day. Requests leave
+// the day by whole steps.
 func (w *windows) stepThatFrees(p *pool, over int) uint32 {
 	ring := w.dayRing(p)
 	for i := range int(w.days) {
-		step, count := w.stepAt(ring, i)
+		step, count := w.olderStep(ring, i)
 		if over -= int(count); over < 0 {
 			return step
 		}
@@ -189,7 +195,7 @@ func (w *windows) stepThatFrees(p *pool, over int) uint32 {
 	return w.step
 }
 
-// charge counts the request that ask has allowed, in both windows.
+// charge counts a request that ask has allowed in both windows.
 func (w *windows) charge(p *pool, at *Moment) {
 	w.touched = max(w.touched, at.stamp)
 	ring := w.ring(p)
@@ -197,15 +203,15 @@ func (w *windows) charge(p *pool, at *Moment) {
 		ring = w.grow(p, ring)
 	}
 	w.n++
-	*w.at(ring, int(w.n)-1) = uint16(w.touched)
+	*w.lowBits(ring, int(w.n)-1) = uint16(w.touched)
 	w.total++
 	w.newest++
 }
 
 // grow moves a full ring into the block of the next class.
 func (w *windows) grow(p *pool, ring []uint16) []uint16 {
-	n, block := w.n, p.stamps[w.class+1].take()
-	bigger := p.stamps[w.class+1].at(block)
+	n, block := w.n, p.minute(w.class+1).take()
+	bigger := p.minute(w.class + 1).words(block)
 	k := copy(bigger, ring[w.head:])
 	copy(bigger[k:], ring[:w.head])
 	class := w.class + 1
@@ -215,27 +221,27 @@ func (w *windows) grow(p *pool, ring []uint16) []uint16 {
 	return bigger
 }
 
-// move moves the windows of another pool to w, which is empty.
-func (w *windows) move(p *pool, from *windows, in *pool) {
+// move copies the windows from, whose blocks are in another pool, to w, which is empty.
+func (w *windows) move(p *pool, from *windows, fromPool *pool) {
 	state := w.state
 	*w = *from
 	w.state = state
 	if w.class > 0 {
-		block := p.stamps[w.class].take()
-		copy(p.stamps[w.class].at(block), from.ring(in))
+		block := p.minute(w.class).take()
+		copy(p.minute(w.class).words(block), from.ring(fromPool))
 		w.stamps[0], w.stamps[1] = uint16(block), uint16(block>>16)
 	}
 	if w.older != 0 {
 		w.older = p.days[w.dayClass].take()
-		copy(w.dayRing(p), from.dayRing(in))
+		copy(w.dayRing(p), from.dayRing(fromPool))
 	}
 }
 
-// ages are the counts of a day by how many steps ago.
+// ages are the counts of the requests of a day: element i has those of the step i steps before the newest one.
 type ages [daySteps + 1]uint32
 
-// add counts n requests of a step. A step after now counts as now. A count stops at fullStep, which refuses as much
-// as any greater number.
+// add adds n requests of a step to the counts as of the step now. A step after now counts as now. A count does not
+// exceed fullStep, which already refuses everything.
 func (a *ages) add(step, now, n uint32) {
 	age := now - min(step, now)
 	if age <= daySteps {
@@ -243,17 +249,19 @@ func (a *ages) add(step, now, n uint32) {
 	}
 }
 
+// ages returns the counts of the day of w as of the step now.
 func (w *windows) ages(p *pool, now uint32) ages {
 	var a ages
 	a.add(w.step, now, w.newest)
 	ring := w.dayRing(p)
 	for i := range int(w.days) {
-		step, count := w.stepAt(ring, i)
+		step, count := w.olderStep(ring, i)
 		a.add(step, now, count)
 	}
 	return a
 }
 
+// setAges replaces the day of w by counts as of the step now.
 func (w *windows) setAges(p *pool, a *ages, now uint32) {
 	w.forgetDay(p)
 	w.step, w.newest, w.total = now, a[0], a[0]

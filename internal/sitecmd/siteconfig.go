@@ -53,6 +53,12 @@ func siteConfig(
 	if cfg.MinUploadRate, err = minUploadRate(o.MinUploadRate); err != nil {
 		return cfg, err
 	}
+	if cfg.Headroom, err = headroomBytes(o.Headroom); err != nil {
+		return cfg, err
+	}
+	if cfg.MaxKeys, err = maxKeys(o.MaxKeys); err != nil {
+		return cfg, err
+	}
 	if cfg.OwnPaths, cfg.NoFallback, err = ownPaths(o.Own); err != nil {
 		return cfg, err
 	}
@@ -81,6 +87,24 @@ func minUploadRate(rate int) (int, error) {
 		return -1, nil
 	}
 	return rate, nil
+}
+
+// headroomBytes reads --gc-headroom.
+func headroomBytes(megabytes int) (int64, error) {
+	const most = 1 << 20 // a terabyte
+	if megabytes < 0 || megabytes > most {
+		return 0, fmt.Errorf("--gc-headroom: %d is not between 0 and %d megabytes", megabytes, most)
+	}
+	return int64(megabytes) << 20, nil
+}
+
+// maxKeys reads --max-keys.
+func maxKeys(n int) (int, error) {
+	const least, most = 1000, 100_000_000
+	if n < least || n > most {
+		return 0, fmt.Errorf("--max-keys: %d is not between %d and %d keys", n, least, most)
+	}
+	return n, nil
 }
 
 // Words that --own takes beside paths.

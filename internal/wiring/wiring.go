@@ -76,6 +76,7 @@ type Config struct {
 
 	MaxKeys   int              // see authority.Config
 	ParkAbove int              // see server.Config
+	Headroom  int64            // bytes, see [KeepHeadroom]
 	Now       func() time.Time // nil: the system's clock
 	Logger    *slog.Logger     // nil: none
 }
@@ -92,6 +93,7 @@ type Site struct {
 	proxy     *gateway.Proxy // nil without an upstream
 	handler   http.Handler
 	asked     http.Handler
+	headroom  int64
 }
 
 // Open wires the rooms. The site answers as soon as its handler is served;
@@ -114,7 +116,7 @@ func Open(ctx context.Context, cfg Config) (*Site, error) {
 	if cfg.Upstream == nil || gateway.OwnPath(cfg.OwnPaths...)("/events") {
 		catalog = catalog.WithEvents()
 	}
-	s := &Site{Store: cfg.Store}
+	s := &Site{Store: cfg.Store, headroom: cfg.Headroom}
 	s.Authority, err = authority.New(ctx, authority.Config{
 		Store: s.Store, Catalog: catalog, Pinned: cfg.Pinned, MaxKeys: cfg.MaxKeys, PauseAfter: cfg.pauseAfter,
 		Carriers: cfg.Carriers, Profiles: gateway.NeedProfiles(cfg.IdentityHeaders),
@@ -304,6 +306,7 @@ func (s *Site) Asked() http.Handler { return s.asked }
 
 // Run does what a site does by itself, until ctx ends.
 func (s *Site) Run(ctx context.Context) error {
+	defer KeepHeadroom(s.headroom)()
 	var all sync.WaitGroup
 	var pushed, told error
 	if s.Pushes != nil {

@@ -6,12 +6,11 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
-	"time"
 
 	"userkeys"
 	"userkeys/authority"
 	"userkeys/gateway"
+	"userkeys/server/consent/question"
 	"userkeys/server/door"
 	"userkeys/server/input"
 	"userkeys/server/page"
@@ -56,16 +55,14 @@ func (h *Handlers) putToUser(w http.ResponseWriter, r *http.Request, c site.Call
 		}
 		return h.door.SendToLogin(w, r)
 	}
-	question, err := h.authority.Prepare(r.Context(), request, c)
+	asked, err := h.authority.Prepare(r.Context(), request, c)
 	if err != nil {
 		return h.refuse(w, r, c, refusal{request, err})
 	}
 	if gateway.WantsJSON(r) {
-		return door.WriteJSON(w, h.readyModel(c, question))
+		return door.WriteJSON(w, h.readyModel(c, asked))
 	}
-	w.Header().Set("Content-Security-Policy", door.CSP(question.Redirect))
-	return h.pages.consent.Show(w, c, http.StatusOK,
-		h.consentPage(question.ID, question.CheckedRequest, door.AddressOf(r)))
+	return h.show(w, c, asked.Redirect, h.consentPage(asked.ID, asked.CheckedRequest, door.AddressOf(r)))
 }
 
 func parseRequest(r *http.Request, parse func(url.Values) (site.AuthorizationRequest,
@@ -78,25 +75,20 @@ func parseRequest(r *http.Request, parse func(url.Values) (site.AuthorizationReq
 	return parse(parameters)
 }
 
+// consentPage asks the user about q. here is the address that shows the question again.
 func (h *Handlers) consentPage(id string, q site.CheckedRequest, here string) consentPage {
-	settings, now := h.door.Settings(), h.door.Now()
 	c := consentPage{
-		ConsentID: id, To: destinationOf(q.Redirect), Name: page.ShownName(q.Name),
-		Ask: h.askView(q), Write: q.Scopes.Has(userkeys.ScopeWrite), SignsIn: q.Scopes.Has(userkeys.ScopeOneTimePassword),
-		Pushes: q.Push, Unused: settings.RevokeUserAPIKeysUnusedDays, MaxLife: settings.RevokeUserAPIKeysMaxlifeDays,
-		Return: here,
-		Details: []detail{
-			{"Scopes", q.Scopes.String()},
-			{"Client id", page.ShownText(q.ClientID)},
-			{"Encryption", "RSA, " + strconv.Itoa(q.Key.Bits()) + " bits, padding " + string(q.Pad)},
-		},
+		ConsentID: id, To: question.To(q.Redirect), Name: page.ShownName(q.Name), Return: here,
+		OneTime: q.Kind == site.KindOneTime,
 	}
+	if !c.OneTime {
+		c.Ask, c.Pushes = about(h, q, nil), q.Push
+		c.Details = []detail{{"Scopes", q.Scopes.String()}, {"Client id", page.ShownText(q.ClientID)}}
+	}
+	c.Details = append(c.Details,
+		detail{"Encryption", "RSA, " + strconv.Itoa(q.Key.Bits()) + " bits, padding " + string(q.Pad)})
 	if q.PushURL != "" {
 		c.Push = page.ShownHost(q.PushURL)
-	}
-	if q.Ends > 0 {
-		c.Lifetime, c.Until = page.Lifetime(q.Ends), page.MomentAt(now.Add(q.Ends), now)
-		c.Unused, c.MaxLife = sooner(c.Unused, q.Ends), sooner(c.MaxLife, q.Ends)
 	}
 	if q.Redirect != nil {
 		c.Details = append(c.Details, detail{"Full address", q.Redirect.String()})
@@ -104,76 +96,35 @@ func (h *Handlers) consentPage(id string, q site.CheckedRequest, here string) co
 	return c
 }
 
-// sooner is days if a key would end by them before its lifetime does; else 0.
-func sooner(days int, lifetime time.Duration) int {
-	if time.Duration(days)*page.Day < lifetime {
-		return days
-	}
-	return 0
+// about is the question of q, with what was chosen before; nil: everything, as asked.
+func about(h *Handlers, q site.CheckedRequest, chosen *site.Choice) question.Ask {
+	rules := question.Rules{Settings: h.door.Settings(), Catalog: h.authority.Catalog(), Now: h.door.Now()}
+	return rules.About(q, chosen)
 }
 
-// refusal is a request that will not be put to the user, and why.
-type refusal struct {
-	request site.AuthorizationRequest
-	err     error
+// show answers with the page of a question.
+func (h *Handlers) show(w http.ResponseWriter, c site.Caller, to *userkeys.Redirect, p consentPage) error {
+	w.Header().Set("Content-Security-Policy", door.CSP(to))
+	status := http.StatusOK
+	if p.Problem != "" {
+		status = http.StatusBadRequest
+	}
+	return h.pages.consent.Show(w, c, status, p)
 }
 
-// refuse answers a request that will not be put to the user. What every
-// program must see as malformed is JSON whatever it asked for (W4.3); the
-// rest is a page that says what would help. The page makes no link of what was sent.
-func (h *Handlers) refuse(w http.ResponseWriter, r *http.Request, c site.Caller, no refusal) error {
-	e := userkeys.AsError(no.err)
-	switch e.Code {
-	case userkeys.MissingParameter, userkeys.InvalidParameters, userkeys.InvalidPadding:
-		return door.RefuseJSON(w, r, e)
+// chooseAgain shows an open question again to a user who approved nothing of it.
+func (h *Handlers) chooseAgain(w http.ResponseWriter, r *http.Request, c site.Caller, y authority.Approval) error {
+	open, err := h.authority.OpenConsent(r.Context(), y.Consent, c)
+	if err != nil {
+		return err
 	}
-	refused, explained := h.explain(no.request, e)
-	if !explained {
-		return no.err
+	checked, err := h.authority.Examine(r.Context(), open.Request)
+	if err != nil {
+		return err
 	}
-	door.Note(r, no.err)
-	if gateway.WantsJSON(r) {
-		return door.WriteJSON(w, h.refusedModel(c, no.request, e))
-	}
-	return h.pages.refused.Show(w, c, http.StatusOK, refused)
-}
-
-// explain is the page that says what would help with a refusal; false for one that needs no such page.
-func (h *Handlers) explain(q site.AuthorizationRequest, e *userkeys.Error) (refusedPage, bool) {
-	settings := h.door.Settings()
-	refused := refusedPage{What: page.Sentence(e.Public)}
-	switch e.Code {
-	case userkeys.InvalidPublicKey, userkeys.PayloadTooLarge:
-		refused.Author = "send an RSA public key as PEM text, of 2048 bits or more, with line ends and plus signs " +
-			"percent-encoded, and a short nonce."
-	case userkeys.InvalidExpiry:
-		refused.Author = "ask for expires_in_seconds as a whole number, or leave it out."
-		refused.Site = "the setting max_user_api_key_expiry_days holds the longest lifetime, " +
-			page.Count(settings.MaxUserAPIKeyExpiryDays, "day") + " at present."
-	case userkeys.ScopeNotAllowed:
-		refused.Author = "ask only for scopes that this site gives: " + strings.Join(settings.AllowUserAPIKeyScopes, ", ") +
-			"."
-		refused.Site = "the setting allow_user_api_key_scopes lists what an app may have."
-		refused.Details = append(refused.Details, detail{"Scopes asked for", page.ShownText(q.Scopes.String())})
-	case userkeys.RedirectNotAllowed:
-		refused.Author = "ask this site's administrator to allow the address, or leave auth_redirect out: the user then " +
-			"copies the answer."
-		refused.Site = "the setting allowed_user_api_auth_redirects lists where answers may be sent."
-		refused.Details = append(refused.Details, detail{"Address asked for (auth_redirect)", page.ShownText(q.AuthRedirect)})
-	case userkeys.KeysNotAllowed:
-		refused.Site = "the setting allow_user_api_keys is off. Apps that have a key keep it."
-	case userkeys.UserNotAllowed:
-		refused.Trust = true
-		refused.Site = "the setting user_api_key_allowed_groups says who may give an app a key: by trust level or allowed " +
-			"group."
-		if refused.Barred = e.Reason == authority.ReasonMayNotAct; refused.Barred {
-			refused.Site = "make the account active or end its suspension: userkeys user set NAME --active, userkeys user " +
-				"unsuspend NAME, or Store.UpdateUser in a program with userkeys built in."
-		}
-	default:
-		return refused, false
-	}
-	return refused, true
+	p := h.consentPage(open.ID, checked, door.FormPage(h.door, r))
+	p.nothing(about(h, checked, &y.Choice))
+	return h.show(w, c, checked.Redirect, p)
 }
 
 // grant answers yes. Of a page's form only the consent's id and the user's choice count.
@@ -182,8 +133,11 @@ func (h *Handlers) grant(w http.ResponseWriter, r *http.Request, c site.Caller) 
 	approval := authority.Approval{By: c, Consent: r.PostForm.Get("id")}
 	if r.PostForm.Has("id") {
 		var err error
-		if approval.Choice, err = parseChoice(r.PostForm); err != nil {
+		if approval.Choice, err = question.ParseChoice(r.PostForm, h.authority.Catalog()); err != nil {
 			return err
+		}
+		if question.ChoseNothing(approval.Choice) && !gateway.WantsJSON(r) {
+			return h.chooseAgain(w, r, c, approval)
 		}
 	} else {
 		if err := mayAskDirectly(r, c); err != nil {

@@ -39,6 +39,11 @@ func TestProbe(t *testing.T) {
 	f.Do(fakesite.Call{Path: "/user-api-key/activate", As: "alice"}).Must(t, http.StatusNotFound)
 }
 
+// asBrowser are the headers by which a browser asks for a page.
+var asBrowser = map[string]string{"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
+
+// TestConsentIsJSONForWhatIsMalformed tests that programs read JSON of a malformed request whatever they ask for, and
+// that people at a browser read a page.
 func TestConsentIsJSONForWhatIsMalformed(t *testing.T) {
 	t.Parallel()
 	f := fakesite.New(t)
@@ -57,14 +62,21 @@ func TestConsentIsJSONForWhatIsMalformed(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			for _, as := range []string{"", "alice"} {
-				a := f.Do(fakesite.Call{Path: tt.path, As: as, Header: map[string]string{"Accept": "text/html,*/*;q=0.8"}})
-				a.Must(t, http.StatusBadRequest)
-				var body struct{ Errors []string }
-				if err := json.Unmarshal([]byte(a.Text), &body); err != nil || len(body.Errors) != 1 {
-					t.Errorf("the body is not the wire's: %v %s", err, a.Text)
+				for _, accept := range []string{"", "*/*", "application/json"} {
+					a := f.Do(fakesite.Call{Path: tt.path, As: as, Header: map[string]string{"Accept": accept}})
+					a.Must(t, http.StatusBadRequest)
+					var body struct{ Errors []string }
+					if err := json.Unmarshal([]byte(a.Text), &body); err != nil || len(body.Errors) != 1 {
+						t.Errorf("the body is not the wire's: %v %s", err, a.Text)
+					}
+					if a.Header.Get("Location") != "" {
+						t.Error("it leads somewhere")
+					}
 				}
+				a := f.Do(fakesite.Call{Path: tt.path, As: as, Header: asBrowser})
+				a.Must(t, http.StatusBadRequest, "<h1>No key for this app</h1>", "Show this page to whoever makes the app", "What is wrong")
 				if a.Header.Get("Location") != "" {
-					t.Error("it leads somewhere")
+					t.Error("the page leads somewhere")
 				}
 			}
 		})
@@ -74,20 +86,25 @@ func TestConsentIsJSONForWhatIsMalformed(t *testing.T) {
 func TestRD46_RefusalPagesLeadNowhere(t *testing.T) {
 	t.Parallel()
 	f := fakesite.New(t)
-	for _, tt := range []struct{ name, path, want string }{
+	for _, tt := range []struct{ name, path, admin string }{
 		{"redirect not allowed", fakesite.Ask("auth_redirect=https://not-listed.example/cb"), "allowed_user_api_auth_redirects"},
 		{"RD1 CVE-2021-21291 userinfo", fakesite.Ask("auth_redirect=https://app.example@not-listed.example/cb"), "allowed_user_api_auth_redirects"},
 		{"RD9 javascript", fakesite.Ask("auth_redirect=javascript:alert(1)//not-listed"), "allowed_user_api_auth_redirects"},
 		{"scope not allowed", fakesite.Ask("scopes=read,write"), "allow_user_api_key_scopes"},
 		{"unknown scope", fakesite.Ask("scopes=<script>alert(1)</script>"), "allow_user_api_key_scopes"},
-		{"no public key", fakesite.Ask("public_key=nonsense"), "PEM"},
+		{"no public key", fakesite.Ask("public_key=nonsense"), ""},
 		{"RQ23 an expiry that is none", fakesite.Ask("expires_in_seconds=1e3"), "max_user_api_key_expiry_days"},
-		{"payload too large", fakesite.Ask("nonce=" + strings.Repeat("n", 300)), "short nonce"},
+		{"payload too large", fakesite.Ask("nonce=" + strings.Repeat("n", 300)), ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			for _, as := range []string{"", "alice"} {
+			for _, as := range []string{"", "alice", "root"} {
 				a := f.Do(fakesite.Call{Path: tt.path, As: as})
-				a.Must(t, http.StatusOK, "unable to issue user API keys", tt.want)
+				a.Must(t, http.StatusOK, "unable to issue user API keys", "For whoever makes the app")
+				if as == "root" {
+					a.Must(t, http.StatusOK, tt.admin)
+				} else {
+					a.MustNot(t, "administer", "allow_user_api", "max_user_api", "allowed_user_api", `id="rule"`, "an administrator can")
+				}
 				a.MustNot(t, `href="https://not-listed`, `href="javascript`, `action="https`, "http-equiv=\"refresh\"", "<script>alert")
 				if a.Header.Get("Location") != "" {
 					t.Error("it leads somewhere")
@@ -103,6 +120,28 @@ func TestRD46_RefusalPagesLeadNowhere(t *testing.T) {
 	}
 }
 
+// TestRD49_WhatHelpsAdministratorsIsForThemOnly tests that a page which anybody can make this site show to anybody names a
+// setting, and a line that would send keys to a stranger, to signed-in administrators only, and says what the line means.
+func TestRD49_WhatHelpsAdministratorsIsForThemOnly(t *testing.T) {
+	t.Parallel()
+	f := fakesite.New(t)
+	path := fakesite.Ask("auth_redirect=https://*.not-listed.example/cb%22><script>")
+	f.Do(fakesite.Call{Path: path, As: "root"}).MustNot(t, "<script>")
+	path = fakesite.Ask("auth_redirect=https://not-listed.example/cb")
+	a := f.Do(fakesite.Call{Path: path, As: "root"})
+	a.Must(t, http.StatusOK, `href="/user-api-key/settings#allowed_user_api_auth_redirects"`, "Add it only if you know who runs <bdi>https://not-listed.example</bdi>")
+	if got := testkit.Inside(t, a.Text, "rule"); got != "https://not-listed.example/cb" {
+		t.Errorf("the line reads %q", got)
+	}
+	for _, as := range []string{"", "alice", "mod"} {
+		f.Do(fakesite.Call{Path: path, As: as}).Must(t, http.StatusOK, "Ask an administrator of this site, or whoever makes the app.").
+			MustNot(t, `id="rule"`, `id="for-admin"`, "allowed_user_api_auth_redirects")
+	}
+	f.Do(fakesite.Call{Path: path, As: "alice", Header: map[string]string{"Accept": "application/json"}}).
+		Must(t, http.StatusOK, "an administrator can allow it with this line in allowed_user_api_auth_redirects: https://not-listed.example/cb")
+	f.Do(fakesite.Call{Path: fakesite.Ask("auth_redirect=http://localhost:9/cb")}).Must(t, http.StatusOK, "the app can use 127.0.0.1 in place of localhost, which is allowed on any port.").MustNot(t, "an administrator can")
+}
+
 func TestConsentRefusesForPrograms(t *testing.T) {
 	t.Parallel()
 	f := fakesite.New(t)
@@ -116,7 +155,8 @@ func TestConsentKeysNotAllowed(t *testing.T) {
 	t.Parallel()
 	f := fakesite.New(t)
 	f.Set("allow_user_api_keys", "false")
-	f.Do(fakesite.Call{Path: fakesite.Ask(), As: "alice"}).Must(t, http.StatusOK, "unable to issue user API keys", "allow_user_api_keys")
+	f.Do(fakesite.Call{Path: fakesite.Ask(), As: "alice"}).Must(t, http.StatusOK, "unable to issue user API keys", "Apps that have a key keep it").MustNot(t, "allow_user_api_keys")
+	f.Do(fakesite.Call{Path: fakesite.Ask(), As: "root"}).Must(t, http.StatusOK, "settings#allow_user_api_keys")
 }
 
 func TestConsentNoTrust(t *testing.T) {
@@ -124,8 +164,8 @@ func TestConsentNoTrust(t *testing.T) {
 	f := fakesite.New(t)
 	f.Set("user_api_key_allowed_groups", "trust_level_2")
 	a := f.Do(fakesite.Call{Path: fakesite.Ask(), As: "bob"})
-	a.Must(t, http.StatusOK, "trust level", "allowed group")
-	a.MustNot(t, "approve-form")
+	a.Must(t, http.StatusOK, "trust level", "Ask an administrator of this site.")
+	a.MustNot(t, "approve-form", "user_api_key_allowed_groups")
 	f.Do(fakesite.Call{Path: fakesite.Ask(), As: "alice"}).Must(t, http.StatusOK, "approve-form")
 }
 
@@ -221,7 +261,7 @@ func TestConsentSaysWhatIsAsked(t *testing.T) {
 			t.Errorf("#%s reads %q, want %q", id, got, want)
 		}
 	}
-	if got := testkit.Inside(t, a.Text, "lifetime"); !strings.Contains(got, "7 days") || !strings.Contains(got, "29 Nov 2026") || strings.Contains(got, "180 days") {
+	if got := testkit.Inside(t, a.Text, "lifetime"); got != "For 7 days at a time, at most until 22 Nov 2027, 12:00 UTC, or until you revoke it." {
 		t.Errorf("the lifetime reads %q", got)
 	}
 	if strings.Contains(a.Text, "autofocus") {
@@ -229,7 +269,7 @@ func TestConsentSaysWhatIsAsked(t *testing.T) {
 	}
 	a = f.Do(fakesite.Call{As: "alice", Path: fakesite.Ask()})
 	a.MustNot(t, "write-warning", "push-host")
-	if got := testkit.Inside(t, a.Text, "lifetime"); got != "Until you revoke it. It ends by itself after 180 days without use." {
+	if got := testkit.Inside(t, a.Text, "lifetime"); got != "Until you revoke it, or until the app has not used it for 180 days." {
 		t.Errorf("the lifetime reads %q", got)
 	}
 }
@@ -486,6 +526,8 @@ func TestTheUserChooses(t *testing.T) {
 	}
 	for name, form := range map[string]map[string]string{
 		"nothing is left":              {"choose": "1"},
+		"nothing of it reads":          {"choose": "1", "only": "reading"},
+		"a button that is not there":   {"choose": "1", "allow_read": "1", "only": "writing"},
 		"more than was asked for":      {"choose": "1", "allow_read": "1", "allow_write": "1"},
 		"a lifetime that is no number": {"lifetime": "1e3"},
 	} {

@@ -37,7 +37,6 @@ type pages struct {
 	denied  page.Template[struct{}]
 	refused page.Template[refusedPage]
 	device  page.Template[deviceView]
-	oneTime page.Template[oneTimePage]
 	signIn  page.Template[signInPage]
 }
 
@@ -49,9 +48,8 @@ func New(d *door.Door, cfg Config) *Handlers {
 			consent: page.New[consentPage](d.Frame(), templates, "consent", "asking"),
 			payload: page.New[payloadPage](d.Frame(), templates, "payload"),
 			denied:  page.New[struct{}](d.Frame(), templates, "denied"),
-			refused: page.New[refusedPage](d.Frame(), templates, "refused", "asking"),
+			refused: page.New[refusedPage](d.Frame(), templates, "refused"),
 			device:  page.New[deviceView](d.Frame(), templates, "device", "asking"),
-			oneTime: page.New[oneTimePage](d.Frame(), templates, "onetime", "asking"),
 			signIn:  page.New[signInPage](d.Frame(), templates, "signin"),
 		},
 	}

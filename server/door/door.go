@@ -51,7 +51,6 @@ type Config struct {
 	Logger     *slog.Logger                 // nil: none
 	Now        func() time.Time             // nil: the system's clock
 	ClientIP   func(r *http.Request) string // nil: the peer's address; no header is believed
-	HasHome    bool                         // the site has a start page of ours
 	HasAccount bool                         // users see their own account here
 	Pushes     bool                         // there are deliveries for administrators to see
 	// NoPasswords closes every route that takes a password.
@@ -95,8 +94,8 @@ func New(cfg Config) (*Door, error) {
 		return nil, errors.New("server: Config.BaseURL is no address of a site")
 	}
 	d.frame = page.NewFrame(page.Config{
-		Title:   func() string { return d.Settings().Title },
-		HasHome: cfg.HasHome, HasAccount: cfg.HasAccount, Pushes: cfg.Pushes, SignOut: d.accounts != nil,
+		Title:      func() string { return d.Settings().Title },
+		HasAccount: cfg.HasAccount, Pushes: cfg.Pushes, SignOut: d.accounts != nil,
 	})
 	d.problem = page.New[problemPage](d.frame, templates, "problem")
 	d.Handle("GET "+page.AssetsPath+"{name}", Rules{Who: Public}, d.asset)

@@ -1,6 +1,7 @@
 package door_test
 
 import (
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
@@ -45,6 +46,11 @@ func TestGR2_GR3_CVE_2025_24358_FormsAreThisSessions(t *testing.T) {
 			if a.Text != `["BAD CSRF"]` || a.Header.Get("Content-Type") != "text/plain; charset=utf-8" {
 				t.Errorf("the answer is %q, %s", a.Text, a.Header.Get("Content-Type"))
 			}
+			browser := maps.Clone(tt.header)
+			browser["Accept"], browser["Referer"] = "text/html,*/*;q=0.8", "https://site.example/my/apps"
+			a = f.Do(fakesite.Call{Method: http.MethodPost, Path: "/user-api-key/revoke", As: "alice", Header: browser, Form: map[string]string{"id": "1", input.TokenField: tt.token}})
+			a.Must(t, http.StatusForbidden, "<h1>This page is out of date</h1>", `href="/my/apps"`)
+			f.NothingDone(tt.name)
 		})
 	}
 }
@@ -163,5 +169,46 @@ func TestUsernamesThatAreNoHeader(t *testing.T) {
 	a.Must(t, http.StatusOK)
 	if a.Header.Get("X-Discourse-Username") != "" || a.Header.Get("X") != "" {
 		t.Errorf("the headers are %v", a.Header)
+	}
+}
+
+// TestErrorsAreSaidToPeople tests that a browser reads what happened and has one way on, and that programs read what they
+// read before.
+func TestErrorsAreSaidToPeople(t *testing.T) {
+	t.Parallel()
+	f := fakesite.New(t)
+	form := func(kind, body string) fakesite.Call {
+		return fakesite.Call{Method: http.MethodPost, Path: "/user-api-key/deny", As: "alice", Body: body, Header: map[string]string{"Content-Type": kind}}
+	}
+	for _, tt := range []struct {
+		name              string
+		call              fakesite.Call
+		status            int
+		title, way, inner string
+	}{
+		{"method", fakesite.Call{Path: "/user-api-key/logout"}, 405, "There is no page here", "/", `{"errors":["this address answers POST only"],"error_type":"invalid_parameters"}`},
+		{"too large", form("application/x-www-form-urlencoded", strings.Repeat("x", input.MaxBody+1)), 413, "That is too large", "/my/apps", `{"errors":["the body is larger than 65536 bytes"],"error_type":"invalid_parameters"}`},
+		{"no form", form("text/plain", "id=1"), 415, "That cannot be read", "/", `{"errors":["the body must be application/x-www-form-urlencoded"],"error_type":"invalid_parameters"}`},
+		{"nothing there", fakesite.Call{Path: "/nothing"}, 404, "Nothing here", "/", `{"errors":["there is nothing at this address"],"error_type":"not_found"}`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			ask := func(accept string) fakesite.Answer {
+				c := tt.call
+				c.Header = maps.Clone(c.Header)
+				if c.Header == nil {
+					c.Header = map[string]string{}
+				}
+				c.Header["Accept"], c.Header["Referer"] = accept, "https://site.example/my/apps"
+				return f.Do(c)
+			}
+			a := ask("text/html,application/xhtml+xml,*/*;q=0.8")
+			a.Must(t, tt.status, "<h1>"+tt.title+"</h1>", `<p class="row"><a class="second" href="`+tt.way+`">`)
+			if n := strings.Count(a.Text, `<p class="row">`); n != 1 {
+				t.Errorf("%d ways lead on", n)
+			}
+			if a := ask("application/json"); a.StatusCode != tt.status || strings.TrimSpace(a.Text) != tt.inner {
+				t.Errorf("a program reads %d %s", a.StatusCode, a.Text)
+			}
+		})
 	}
 }

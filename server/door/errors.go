@@ -1,6 +1,7 @@
 package door
 
 import (
+	"cmp"
 	"net/http"
 	"net/url"
 	"strings"
@@ -10,25 +11,27 @@ import (
 	"userkeys/server/page"
 )
 
-// problemPage says what went wrong.
+// problemPage says what went wrong, who can help, and has one way on.
 type problemPage struct {
-	Title string
-	What  string
-	Help  string
-	Apps  bool   // offer the apps page
-	Login string // offer to sign in there
-	Form  string // the page that the form was on
-	ID    string
+	Title  string
+	What   string
+	Help   string
+	Way    way
+	SignIn bool // the way leads to the login page
+	ID     string
 }
+
+// way is where a page leads.
+type way struct{ Address, Text string }
 
 // fail renders err: once, and here only.
 func (d *Door) fail(w http.ResponseWriter, r *http.Request, err error) {
 	e := WithReason(r, userkeys.AsError(err))
 	switch {
-	case e.Code == userkeys.InvalidCSRF:
+	case e.Code == userkeys.InvalidCSRF && !gateway.WantsPage(r):
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		w.WriteHeader(e.Code.Status())
-		_, _ = w.Write([]byte(`["BAD CSRF"]`)) // the wire's body, for people and programs alike
+		_, _ = w.Write([]byte(`["BAD CSRF"]`)) // the wire's body
 	case stateOf(r).json || gateway.WantsJSON(r):
 		gateway.WriteError(w, e)
 	default:
@@ -40,28 +43,32 @@ func (d *Door) fail(w http.ResponseWriter, r *http.Request, err error) {
 func (d *Door) failPage(w http.ResponseWriter, r *http.Request, e *userkeys.Error) {
 	x := stateOf(r)
 	gateway.SetRetry(w.Header(), e)
-	what := strings.TrimPrefix(e.Public, userkeys.NotPermitted+" ") // the reason, where there is one, is enough
-	problem := problemPage{Title: problemTitle(e.Code), What: page.Sentence(what), ID: x.id}
-	if e.Reason == reasonAppSession {
-		problem.Title, problem.Login = "Sign in yourself", d.cfg.Identity.LoginURL(placeOf(r))
+	problem := problemPage{ID: x.id, Title: "That did not work", Way: way{"/", "To the start page"}}
+	words := problemWords[e.Code]
+	problem.Title, problem.What, problem.Help = cmp.Or(words.title, problem.Title), words.what, words.help
+	if problem.What == "" { // the reason, where there is one, is enough
+		problem.What = page.Sentence(strings.TrimPrefix(e.Public, userkeys.NotPermitted+" "))
 	}
-	if e.Reason == errStaleSignIn.Reason {
-		problem.Title, problem.Login = "Sign in again", d.LoginAgainURL(formPage(r, d.cfg.BaseURL))
-	}
+	signIn := func(address string) { problem.Way, problem.SignIn = way{address, "Sign in"}, true }
 	switch e.Code {
 	case userkeys.ConsentGone:
-		problem.Help = "If you approved it a moment ago, the app is already in your list. If not, go back to the app and " +
-			"start again there."
-		problem.Apps = true
+		problem.Way = way{AppsPath, "Your apps"}
 	case userkeys.NotLoggedIn:
-		problem.Help = "Your session has ended. Sign in, then do it again."
-		problem.Login = d.cfg.Identity.LoginURL(AppsPath)
-	case userkeys.Conflict:
-		if r.Method == http.MethodPost {
-			problem.Form = formPage(r, d.cfg.BaseURL)
+		signIn(d.cfg.Identity.LoginURL(AppsPath))
+	case userkeys.Conflict, userkeys.InvalidCSRF, userkeys.BodyTooLarge, userkeys.InvalidParameters:
+		if from := FormPage(d, r); from != "" {
+			problem.Way = way{from, "Back to the page"}
 		}
 	case userkeys.RateLimited, userkeys.Unavailable:
 		problem.Help = TryAgain(e)
+	}
+	switch e.Reason {
+	case reasonAppSession:
+		problem.Title = "Sign in yourself"
+		signIn(d.cfg.Identity.LoginURL(placeOf(r)))
+	case errStaleSignIn.Reason:
+		problem.Title = "Sign in again"
+		signIn(d.LoginAgainURL(cmp.Or(FormPage(d, r), AppsPath)))
 	}
 	if err := d.problem.Show(w, x.caller, e.Code.Status(), problem); err != nil {
 		d.cfg.Logger.ErrorContext(r.Context(), "an error page could not be written", "id", x.id, "error", err)
@@ -76,11 +83,15 @@ func placeOf(r *http.Request) string {
 	return AppsPath
 }
 
-// formPage is the page of this site that r's form was on; the apps page if that is not known.
-func formPage(r *http.Request, base *url.URL) string {
-	from, err := url.Parse(r.Referer())
-	if err != nil || from.Scheme != base.Scheme || from.Host != base.Host || !localPath(from.RequestURI()) {
-		return AppsPath
+// FormPage is the page of this site that r's form was on, which the browser names as where it comes from; empty if
+// that is not known.
+func FormPage(d *Door, r *http.Request) string {
+	base, from := d.cfg.BaseURL, &url.URL{}
+	if u, err := url.Parse(r.Referer()); err == nil {
+		from = u
+	}
+	if from.Scheme != base.Scheme || from.Host != base.Host || !localPath(from.RequestURI()) {
+		return ""
 	}
 	return from.RequestURI()
 }
@@ -94,22 +105,38 @@ func TryAgain(e *userkeys.Error) string {
 	return "Try again in " + page.Waiting(e.RetryAfter) + "."
 }
 
-func problemTitle(c userkeys.Code) string {
-	switch c {
-	case userkeys.NotFound:
-		return "Nothing here"
-	case userkeys.InvalidAccess, userkeys.UserNotAllowed:
-		return "Not permitted"
-	case userkeys.NotLoggedIn:
-		return "You are signed out"
-	case userkeys.ConsentGone:
-		return "This request is closed"
-	case userkeys.RateLimited:
-		return "Too many requests"
-	case userkeys.Unavailable:
-		return "Not available right now"
-	case userkeys.Internal:
-		return "Something went wrong"
-	}
-	return "That did not work"
+// problemWords are what pages say of errors; where they say nothing of what went wrong, the error's public text does.
+var problemWords = map[userkeys.Code]struct{ title, what, help string }{
+	userkeys.NotFound: {
+		"Nothing here", "", "If a link or an app brought you here, tell whoever made it.",
+	},
+	userkeys.InvalidAccess:  {title: "Not permitted"},
+	userkeys.UserNotAllowed: {title: "Not permitted"},
+	userkeys.NotLoggedIn: {
+		"You are signed out", "", "Your session has ended. Sign in, then do it again.",
+	},
+	userkeys.ConsentGone: {
+		"This request is closed", "",
+		"If you approved it a moment ago, the app is already in your list. If not, go back to the app and start again there.",
+	},
+	userkeys.RateLimited: {title: "Too many requests"},
+	userkeys.Unavailable: {title: "Not available right now"},
+	userkeys.Internal: {
+		"Something went wrong", "", "Try again. If it happens again, tell whoever runs this site the reference below.",
+	},
+	userkeys.MethodNotAllowed: {
+		"There is no page here", "This address only takes what a form or an app sends. Nothing was done.",
+		"If a link or an app brought you here, tell whoever made it.",
+	},
+	userkeys.BodyTooLarge: {
+		"That is too large", "What your browser sent is larger than this page takes. Nothing was done.", "",
+	},
+	userkeys.UnsupportedMedia: {
+		"That cannot be read", "What your browser sent is not of a kind that this address takes. Nothing was done.",
+		"If an app brought you here, tell whoever made it.",
+	},
+	userkeys.InvalidCSRF: {
+		"This page is out of date", "You have signed in or out since the page was opened. Nothing was done.",
+		"Open the page again, and do it once more.",
+	},
 }

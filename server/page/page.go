@@ -23,7 +23,6 @@ const logoutPath = "/user-api-key/logout"
 // Config is what a [Frame] shows.
 type Config struct {
 	Title      func() string // the site's name
-	HasHome    bool          // the site has a start page of ours
 	HasAccount bool          // users see their own account here
 	Pushes     bool          // there are deliveries for administrators to see
 	SignOut    bool          // people sign out here, and not at an embedder's
@@ -52,14 +51,13 @@ type view struct {
 	App     string // the app that began the session; empty: the user did
 	CSRF    string
 	Logout  string // where the sign-out form goes; empty if the embedder's site does that
-	HasHome bool
-	Account bool // the user sees their own account here
-	Pushes  bool // there are deliveries for administrators to see
+	Account bool   // the user sees their own account here
+	Pushes  bool   // there are deliveries for administrators to see
 	Page    any
 }
 
 func (f *Frame) around(c site.Caller, page any) view {
-	v := view{Site: f.cfg.Title(), HasHome: f.cfg.HasHome, Pushes: f.cfg.Pushes, Page: page}
+	v := view{Site: f.cfg.Title(), Pushes: f.cfg.Pushes, Page: page}
 	if !c.SignedIn() || c.Key != 0 {
 		return v
 	}

@@ -69,7 +69,7 @@ type addressCount struct {
 // Excess is how an address is above a limit.
 type Excess struct {
 	Code string // the limit's name on the wire
-	wait int    // seconds
+	Wait int    // seconds
 }
 
 // carrierNAT is shared by the customers of a provider, or within a cloud (RFC 6598).
@@ -117,7 +117,7 @@ func (l *Limiter) count(a netip.Addr, e *site.Edge) (x Excess, over bool) {
 	net := binary.BigEndian.Uint64(b[:8])
 	x, over = l.add(addressKey{net, 64}, now, e, 1)
 	wide, tooMany := l.add(addressKey{net >> 16, 48}, now, e, wideFactor)
-	if tooMany && (!over || wide.wait > x.wait) {
+	if tooMany && (!over || wide.Wait > x.Wait) {
 		x, over = wide, true
 	}
 	return x, over
@@ -194,18 +194,22 @@ func (c *addressCount) wait(window int64, limit int) int {
 	return int(d)
 }
 
+// SetHeaders sets the headers that say how long to wait, and which limit was hit.
+func (x Excess) SetHeaders(h http.Header) {
+	h.Set("Retry-After", strconv.Itoa(x.Wait))
+	h.Set("Discourse-Rate-Limit-Error-Code", x.Code)
+}
+
 // Write answers as the wire does: plain text, for whoever reads it.
 func (x Excess) Write(w http.ResponseWriter) {
 	h := w.Header()
+	x.SetHeaders(h)
 	h.Del("Content-Length")
-	seconds := strconv.Itoa(x.wait)
 	h.Set("Content-Type", "text/plain; charset=utf-8")
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Retry-After", seconds)
-	h.Set("Discourse-Rate-Limit-Error-Code", x.Code)
-	unit := " seconds"
-	if x.wait == 1 {
+	seconds, unit := strconv.Itoa(x.Wait), " seconds"
+	if x.Wait == 1 {
 		unit = " second"
 	}
 	w.WriteHeader(http.StatusTooManyRequests)

@@ -35,8 +35,8 @@ func TestAddressCountNeverLetsMoreThroughInAnyWindow(t *testing.T) {
 			now := clock.now()
 			x, over := l.count(netip.MustParseAddr("203.0.113.1"), e)
 			if over {
-				if x.wait < 1 || x.wait > longWindow+1 {
-					t.Fatalf("wait %d", x.wait)
+				if x.Wait < 1 || x.Wait > longWindow+1 {
+					t.Fatalf("wait %d", x.Wait)
 				}
 				continue
 			}
@@ -82,7 +82,7 @@ func TestAddressWaitIsExact(t *testing.T) {
 			if !refused {
 				return false, false
 			}
-			clock.pass(time.Duration(x.wait-early) * time.Second)
+			clock.pass(time.Duration(x.Wait-early) * time.Second)
 			_, over = l.count(a, e)
 			return over, true
 		}

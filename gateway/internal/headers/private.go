@@ -151,6 +151,12 @@ func (w *privateWriter) Write(p []byte) (int, error) {
 	return w.ResponseWriter.Write(p)
 }
 
+// WriteString writes s.
+func (w *privateWriter) WriteString(s string) (int, error) {
+	w.begin()
+	return io.WriteString(w.ResponseWriter, s)
+}
+
 // ReadFrom writes what r has; a file, without copying it if w can do that.
 func (w *privateWriter) ReadFrom(r io.Reader) (int64, error) {
 	w.begin()

@@ -98,13 +98,18 @@ func (f *Refusal) AsError() *userkeys.Error {
 
 // Write answers with the refusal.
 func (f *Refusal) Write(w http.ResponseWriter) {
+	f.SetHeaders(w.Header())
+	WriteJSON(w, f.Status, f.body)
+}
+
+// SetHeaders sets the headers that the refusal has besides those of its body.
+func (f *Refusal) SetHeaders(h http.Header) {
 	if f.allow != "" {
-		w.Header().Set("Allow", f.allow)
+		h.Set("Allow", f.allow)
 	}
 	if f.challenge != "" {
-		w.Header().Set("WWW-Authenticate", f.challenge)
+		h.Set("WWW-Authenticate", f.challenge)
 	}
-	WriteJSON(w, f.Status, f.body)
 }
 
 // WriteJSON answers with a body of JSON that nobody stores.

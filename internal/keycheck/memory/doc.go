@@ -1,3 +1,3 @@
-// Package memory has the parts of what a check of keys keeps in memory. They know nothing of keys but their hashes, and
-// none of them is safe for concurrent use.
+// Package memory has data structures for the table of keys in use of package keycheck: the texts of many keys, values
+// that many keys have in common, and hashes of unknown keys. None of them is safe for concurrent use.
 package memory

@@ -5,20 +5,22 @@ import "math"
 // None is the number of no value of a [Shared].
 const None = math.MaxUint32
 
-// Shared are values that many records have in common, each under a number while some record holds it.
+// Shared are values that many records have in common. A value has a number while at least one record holds it, so that
+// records need no pointer to it.
 type Shared[T any] struct {
 	list    []held[T]
 	numbers map[*T]uint32
-	free    []uint32
+	free    []uint32 // numbers that no value has
 }
 
+// held is a value, and how many records hold it.
 type held[T any] struct {
 	value *T
-	by    int // how many records
+	by    int
 }
 
-// At returns the value of a number.
-func (s *Shared[T]) At(number uint32) *T { return s.list[number].value }
+// Value returns the value of a number.
+func (s *Shared[T]) Value(number uint32) *T { return s.list[number].value }
 
 // Hold notes that one more record holds a value, and returns its number.
 func (s *Shared[T]) Hold(value *T) uint32 {

@@ -6,12 +6,11 @@ import (
 	"userkeys"
 )
 
-// Unknown keys are remembered in 64 sets of 4 per shard: bounded, and a key asked for again and again is not pushed out
-// by a neighbour or two.
 const (
 	unknownSets = 64
 	unknownWays = 4
-	// What could make an unknown key known raises the epoch, so this may be long.
+	// unknownFor is how long a key counts as unknown. It may be long, because every change that could make the key
+	// known raises the epoch.
 	unknownFor = 10 * time.Minute
 )
 
@@ -21,12 +20,14 @@ type unknownKey struct {
 	until int64 // unix nanoseconds
 }
 
-// Unknown are hashes that are known to be of no good key. Their number is bounded.
+// Unknown remembers the hashes of keys that are not in the database, or are not good. It is a set-associative cache:
+// the hash of a key decides in which of 64 sets the key is, and in a set there is room for four keys. So a key that is
+// asked for again and again is not replaced because of one or two others.
 type Unknown [unknownSets][unknownWays]unknownKey
 
 func (u *Unknown) set(h *userkeys.KeyHash) *[unknownWays]unknownKey { return &u[h[9]%unknownSets] }
 
-// Add remembers for a while that h is no good key.
+// Add remembers for ten minutes that h is no good key.
 func (u *Unknown) Add(h userkeys.KeyHash, now time.Time) {
 	set := u.set(&h)
 	oldest := &set[0]
@@ -42,7 +43,7 @@ func (u *Unknown) Add(h userkeys.KeyHash, now time.Time) {
 	oldest.hash, oldest.until = h, now.Add(unknownFor).UnixNano()
 }
 
-// Has reports whether h is known to be no good key. A clock that was set back does not prolong it.
+// Has reports whether h is remembered as no good key. If the clock was set back, it is not remembered for longer.
 func (u *Unknown) Has(h *userkeys.KeyHash, now time.Time) bool {
 	for _, k := range u.set(h) {
 		if k.hash == *h {
@@ -53,7 +54,7 @@ func (u *Unknown) Has(h *userkeys.KeyHash, now time.Time) bool {
 	return false
 }
 
-// Forget makes h a hash of which nothing is known.
+// Forget forgets h.
 func (u *Unknown) Forget(h *userkeys.KeyHash) {
 	set := u.set(h)
 	for i := range set {

@@ -13,6 +13,7 @@ import (
 
 	"userkeys"
 	"userkeys/gateway"
+	"userkeys/internal/keycheck"
 	"userkeys/internal/sso"
 	"userkeys/site"
 )
@@ -63,6 +64,8 @@ type ServeOptions struct {
 	ReplaceSecret   bool
 	SetupLink       bool
 	PasswordLogin   bool
+	Headroom        int // in megabytes
+	MaxKeys         int
 	LogFormat       string
 	LogLevel        string
 }
@@ -114,6 +117,11 @@ func (o *ServeOptions) AddFlags(f *pflag.FlagSet) {
 		"print a link that makes an administrator although the site has users, if none of them is an administrator")
 	f.BoolVar(&o.PasswordLogin, "password-login", true,
 		"let people sign in with a password of this site; false needs a [[login]] in the configuration file")
+	f.IntVar(&o.Headroom, "gc-headroom", 32,
+		"megabytes that may be allocated before memory is searched for garbage, at least: more takes less processor "+
+			"time; 0 for Go's own rule, which also holds if the environment variable GOGC is set")
+	f.IntVar(&o.MaxKeys, "max-keys", keycheck.DefaultMaxKeys,
+		"how many keys are kept in memory: at least all keys that are used within a minute, some 300 bytes each")
 	f.StringVar(&o.LogFormat, "log-format", "text", "format of the log: text or json")
 	f.StringVar(&o.LogLevel, "log-level", "info", "least level that is logged: debug, info, warn or error")
 }
