@@ -67,7 +67,7 @@ var rooms = []room{
 	{"server/consent", []string{".", "site", "authority", "gateway", "server/consent/question", "server/door", "server/input", "server/page"}, nil, "how an app gets a key: consent page, device codes, one-time passwords, registration, renewal"},
 	{"server/consent/question", []string{".", "site", "server/page"}, []string{publicSuffix}, "what a consent page shows of a request, and what its form chose"},
 	{"server/apps", []string{".", "site", "gateway", "outbox", "internal/rows", "server/door", "server/input", "server/page"}, nil, "what a user sees of their apps"},
-	{"server/signin", []string{".", "site", "gateway", "server/door", "server/input", "server/page"}, nil, "how people come in at a browser: password, provider, link of an administrator, first setup"},
+	{"server/signin", []string{".", "site", "gateway", "server/consent/question", "server/door", "server/input", "server/page"}, nil, "how people come in at a browser: password, provider, link of an administrator, first setup"},
 	{"server/account", []string{".", "site", "gateway", "internal/rows", "server/door", "server/input", "server/page"}, nil, "what users see and change of their own account: password, sessions, where they sign in from"},
 	{"server/admin", []string{".", "site", "gateway", "notify", "outbox", "internal/rows", "server/door", "server/input", "server/page"}, []string{publicSuffix}, "what administrators see and do, on pages and by the admin API"},
 	{"server/deliveries", []string{".", "site", "gateway", "outbox", "internal/rows", "server/door", "server/input", "server/page"}, nil, "what administrators see of pushes and do about them"},
