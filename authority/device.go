@@ -193,16 +193,20 @@ func IsDeviceCodeInvalid(err error) bool {
 	return errors.Is(err, errDeviceCode) || errors.Is(err, errOtherDeviceCode)
 }
 
-// deviceRequest returns the request that waits for an answer of by under an approval token.
-func (a *Authority) deviceRequest(
-	ctx context.Context, approval string, by site.Caller,
-) (site.AuthorizationRequest, error) {
+// OpenDevice returns the question of a device that waits for an answer of by under an approval token.
+//
+// Errors: [userkeys.ConsentGone] if there is none.
+func (a *Authority) OpenDevice(ctx context.Context, approval string, by site.Caller) (DeviceQuestion, error) {
 	d, err := a.store.DeviceGrantByApproval(ctx, approval, a.now().UTC())
 	if err == nil && (d.UserID != by.User.ID || d.Session != by.Session.ID) {
 		err = site.ErrConsentGone
 	}
-	d.Request.Kind = site.KindDevice
-	return d.Request, err
+	if err != nil {
+		return DeviceQuestion{}, err
+	}
+	q, err := a.deviceQuestion(ctx, d)
+	q.Approval = approval
+	return q, err
 }
 
 // DenyDevice denies a device authorization. The device is told so at its next poll.

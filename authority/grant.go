@@ -143,18 +143,15 @@ func (a *Authority) requested(ctx context.Context, y Approval) (site.Authorizati
 	case y.Request != nil:
 		return *y.Request, nil
 	case y.Device != "":
-		return a.deviceRequest(ctx, y.Device, y.By)
+		q, err := a.OpenDevice(ctx, y.Device, y.By)
+		return q.AuthorizationRequest, err
 	}
-	c, err := a.consent(ctx, y.Consent, y.By)
+	c, err := a.OpenConsent(ctx, y.Consent, y.By)
 	switch {
 	case err != nil || c.Request.Kind == y.Kind:
 		return c.Request, err
-	case y.Kind == site.KindOneTime:
-		return c.Request, userkeys.Errorf(userkeys.InvalidParameters,
-			"this is a request for a key and not for a one-time password")
 	}
-	return c.Request, userkeys.Errorf(userkeys.InvalidParameters,
-		"this is a request for a one-time password and not for a key")
+	return c.Request, userkeys.Errorf(userkeys.InvalidParameters, "this answers a request of another kind than was asked")
 }
 
 // askedIn names where a question is put to a user, which is where it must be answered: the session of a browser, or
@@ -215,8 +212,10 @@ func (a *Authority) SpendOnce(ctx context.Context, token string, until time.Time
 	return a.store.SpendOnce(ctx, token, until)
 }
 
-// consent returns an open question that was put to b.
-func (a *Authority) consent(ctx context.Context, id string, b site.Caller) (site.Consent, error) {
+// OpenConsent returns a question that was put to b and is not answered yet.
+//
+// Errors: [userkeys.ConsentGone] if it was answered, is too old, or was put to somebody else or in another session.
+func (a *Authority) OpenConsent(ctx context.Context, id string, b site.Caller) (site.Consent, error) {
 	c, err := a.store.Consent(ctx, id)
 	switch {
 	case err != nil:
@@ -232,7 +231,7 @@ func (a *Authority) consent(ctx context.Context, id string, b site.Caller) (site
 // Deny answers a question with no. It returns the address at which a program on the user's own machine is told so,
 // and does not wait in vain; for all other apps, which are not told, the address is empty.
 func (a *Authority) Deny(ctx context.Context, consentID string, b site.Caller) (string, error) {
-	c, err := a.consent(ctx, consentID, b)
+	c, err := a.OpenConsent(ctx, consentID, b)
 	if err != nil {
 		return "", err
 	}

@@ -69,7 +69,7 @@ func TestChromiumOneTimePasswordByKeyboard(t *testing.T) {
 	ask := url.Values{"public_key": app.Params["public_key"], "auth_redirect": {to}, "application_name": {"Phone"}}
 	b.Open(s.URL + "/user-api-key/otp?" + ask.Encode())
 	signIn(b, "alice", testkit.Password)
-	b.At("Let an app sign in as you?")
+	b.At("Let an app sign in as you on")
 	proper(t, b)
 	b.TabTo("#approve")
 	b.Type("\r")

@@ -163,6 +163,16 @@ func (p photographer) consents(s *testkit.Site) {
 	}
 	p.Do(chromedp.Click("details summary"))
 	p.click("consent-details")
+	p.Open(s.URL + asks["consent-site"].Path())
+	p.Do(chromedp.Click(`[name="allow_write"]`), chromedp.Click(`[name="allow_push"]`), chromedp.Click(`[name="allow_notifications"]`),
+		chromedp.SetValue("#choose-lifetime", "3600"))
+	p.click("consent-chosen")
+	p.Open(s.URL + s.App("web", "read,write").Path())
+	p.Do(chromedp.Click(`[name="allow_write"]`), chromedp.Click(`[name="allow_read"]`))
+	p.click("consent-nothing")
+	p.Press("#approve")
+	p.Until(`document.getElementById("problem")`)
+	p.click("consent-again")
 	p.Open(s.URL + asks["consent-page"].Path())
 	p.Press("#approve")
 	p.At("Copy this")

@@ -17,11 +17,11 @@ import (
 // saved and continues.
 func (ck *Checker) charge(f *found, p *policy) (d limit.Decision, byUser bool) {
 	if p.userLimits == (limit.Limits{}) {
-		return f.shard.Take(f.account, &f.at, p.limits), false
+		return f.shard.Take(f.account, f.at, p.limits), false
 	}
 	r := &f.account.Data
 	user := limit.Other{Memory: ck.users, ID: r.userID, Limits: p.userLimits, Number: r.user}
-	d, byUser = f.shard.TakeBoth(f.account, &f.at, p.limits, &user)
+	d, byUser = f.shard.TakeBoth(f.account, f.at, p.limits, &user)
 	r.user = user.Number
 	return d, byUser
 }

@@ -34,7 +34,7 @@ type found struct {
 	number  uint32           // of account
 	hash    userkeys.KeyHash // of the key in the request
 	now     time.Time        // the time of the request
-	at      limit.Moment     // now, for the windows of shard
+	at      *limit.Moment    // now, for the windows of shard
 	ends    int64            // unix microseconds: when hash, if it is an alias, stops being good; 0: as account
 }
 

@@ -164,12 +164,12 @@ func (t *table) insert(f *lookUp, l *loaded, now time.Time) (wait time.Duration,
 	at := s.Begin(now)
 	a, _ := s.find(&l.fingerprint)
 	if a == nil {
-		number, wait := s.Add(record{fingerprint: l.fingerprint, keyID: l.keyID, standing: memory.None}, &at)
+		number, wait := s.Add(record{fingerprint: l.fingerprint, keyID: l.keyID, standing: memory.None}, at)
 		if wait > 0 {
 			return wait, nil
 		}
 		if a = s.Account(number); !s.moveFrom(old, &before, a, number) {
-			err = s.Restore(a, l.day, &at)
+			err = s.Restore(a, l.day, at)
 		}
 	}
 	s.fill(a, l)

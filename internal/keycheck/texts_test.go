@@ -25,8 +25,8 @@ func TestTextsOfRecords(t *testing.T) {
 		for i := range 20 {
 			s.Lock()
 			at := s.Begin(now)
-			number, _ := s.Add(record{fingerprint: fingerprint{uint64(i), uint64(i)}, standing: memory.None}, &at)
-			s.Take(s.Account(number), &at, limits)
+			number, _ := s.Add(record{fingerprint: fingerprint{uint64(i), uint64(i)}, standing: memory.None}, at)
+			s.Take(s.Account(number), at, limits)
 			accounts, model = append(accounts, s.Account(number)), append(model, "")
 			s.Unlock()
 		}
@@ -72,7 +72,7 @@ func TestRepackingInSteps(t *testing.T) {
 	want := make([]string, n+1) // by number
 	add := func(i int) {
 		at := s.Begin(now)
-		number, _ := s.Add(record{fingerprint: fingerprint{uint64(i), uint64(i)}, standing: memory.None}, &at)
+		number, _ := s.Add(record{fingerprint: fingerprint{uint64(i), uint64(i)}, standing: memory.None}, at)
 		want[number] = text(i, 0)
 		s.fill(s.Account(number), &loaded{id: text(i, 0), standing: &standing{}})
 	}

@@ -82,7 +82,7 @@ func (s *shard) takeUses(due []dueUse, now, before time.Time) []dueUse {
 			later = append(later, i)
 		default:
 			from := len(days)
-			days = s.Day(days, a, &at)
+			days = s.Day(days, a, at)
 			a.Data.state &^= dirty
 			a.Data.written = uint32(max(a.Data.lastUsed/1e6, now.Unix()))
 			due = append(due, dueUse{use(a, days[from:len(days):len(days)]), s, i})

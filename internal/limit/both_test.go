@@ -61,8 +61,8 @@ func takeBoth(keys *shard, key int64, l limit.Limits, o *limit.Other, now time.T
 	keys.Lock()
 	defer keys.Unlock()
 	at := keys.Begin(now)
-	a, _ := keys.findOrAdd(key, &at)
-	return keys.TakeBoth(a, &at, l, o)
+	a, _ := keys.findOrAdd(key, at)
+	return keys.TakeBoth(a, at, l, o)
 }
 
 func waitOf(log []int64, most int, now time.Time) time.Duration {

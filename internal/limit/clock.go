@@ -19,8 +19,7 @@ const (
 )
 
 // Moment is the time of a caller as the windows of a shard see it. A request gets the time rounded up as its stamp,
-// and windows end by the time rounded down, so that rounding never shortens a window. It may be used with the shard
-// whose [Shard.Begin] has returned it, while the lock of that shard is held.
+// and windows end by the time rounded down, so that rounding never shortens a window.
 type Moment struct {
 	now   int64         // the caller's time, rounded down
 	part  time.Duration // what rounding down has removed
@@ -29,28 +28,19 @@ type Moment struct {
 	step  uint32        // the step of the day that floor is in
 }
 
-// momentOf returns t as a moment.
-func momentOf(t time.Time) Moment {
-	now := min(max(t.UnixMilli(), 0), maxTime)
-	part := time.Duration(t.Nanosecond()) % time.Millisecond
-	m := Moment{now: now, part: part}
-	return m.anew()
+// millis returns a time in whole milliseconds, and what rounding down has removed.
+func millis(t time.Time) (now int64, part time.Duration) {
+	return min(max(t.UnixMilli(), 0), maxTime), time.Duration(t.Nanosecond()) % time.Millisecond
 }
 
-// anew returns the caller's time as windows see it that have seen no later time.
-func (m *Moment) anew() Moment {
-	n := Moment{now: m.now, part: m.part, floor: m.now, stamp: m.now, step: stepOf(m.now)}
-	if m.part > 0 {
-		n.stamp++
+// set sets m to the time of a caller, as windows see it that have seen the time latest.
+func (m *Moment) set(now int64, part time.Duration, latest int64) {
+	m.now, m.part = now, part
+	m.floor = max(now, min(latest, now+forgiven))
+	if part > 0 {
+		now++
 	}
-	return n
-}
-
-// notBefore makes floor the time of the windows if it is later than theirs. The caller's time stays.
-func (m *Moment) notBefore(floor int64) {
-	if floor > m.floor {
-		m.floor, m.stamp, m.step = floor, max(m.stamp, floor), stepOf(floor)
-	}
+	m.stamp, m.step = max(m.floor, now), stepOf(m.floor)
 }
 
 // until returns how long the caller has to wait for t.

@@ -60,11 +60,11 @@ func (m *Memory) Take(id int64, now time.Time, l Limits) Decision {
 	s.Lock()
 	defer s.Unlock()
 	at := s.Begin(now)
-	a, _, wait := findOrAdd(s, id, 0, &at)
+	a, _, wait := findOrAdd(s, id, 0, at)
 	if wait > 0 {
 		return NoRoom(wait)
 	}
-	return s.Take(a, &at, l)
+	return s.Take(a, at, l)
 }
 
 // findOrAdd returns the account of an id and its number, or how long there is no room for it. number is where the
@@ -115,20 +115,20 @@ func (s *Shard[T]) TakeBoth(a *Account[T], at *Moment, l Limits, o *Other) (d De
 	so := o.Memory.shard(o.ID)
 	so.Lock()
 	defer so.Unlock()
-	bt := so.begin(at.anew())
-	b, number, wait := findOrAdd(so, o.ID, o.Number, &bt)
+	bt := so.begin(at.now, at.part)
+	b, number, wait := findOrAdd(so, o.ID, o.Number, bt)
 	da = a.ask(&s.pool, at, l)
 	if wait > 0 {
 		db = NoRoom(wait)
 	} else {
 		o.Number = number
-		db = b.ask(&so.pool, &bt, o.Limits)
+		db = b.ask(&so.pool, bt, o.Limits)
 	}
 	if !da.OK || !db.OK {
 		return longer(da, db, !da.OK, !db.OK)
 	}
 	a.charge(&s.pool, at)
-	b.charge(&so.pool, &bt)
+	b.charge(&so.pool, bt)
 	return da, false
 }
 

@@ -8,6 +8,13 @@ import (
 	"pgregory.net/rapid"
 )
 
+// momentOf returns t for windows that have seen no later time.
+func momentOf(t time.Time) (m Moment) {
+	now, part := millis(t)
+	m.set(now, part, 0)
+	return m
+}
+
 func (w *windows) times(p *pool) []int64 {
 	times := []int64{}
 	for i := range int(w.n) {

@@ -30,6 +30,7 @@ type Shard[T any] struct {
 	// What every call reads stands together, so that it takes few cache lines.
 	mu     sync.Mutex
 	latest int64  // the latest time seen
+	moment Moment // what Begin returned last
 	calls  uint32 // of begin
 	made   uint32 // the highest number that an account has had
 	chunks []*[chunkAccounts]Account[T]
@@ -99,24 +100,26 @@ func (s *Shard[T]) Find(tag uint32, is func(*T) bool) (*Account[T], uint32) {
 // before the latest one shows that the clock was set back: then the time of the shard goes back to ten seconds after
 // the time of that caller, so that nobody is refused for long.
 //
-// Begin also looks at some accounts and forgets those whose windows are empty, so an [Account] that was found before
-// must not be used after it.
-func (s *Shard[T]) Begin(now time.Time) Moment {
-	return s.begin(momentOf(now))
+// The moment may be used until the lock of the shard is given back, and with this shard only. Begin also looks at some
+// accounts and forgets those whose windows are empty, so an [Account] that was found before must not be used after it.
+func (s *Shard[T]) Begin(now time.Time) *Moment {
+	return s.begin(millis(now))
 }
 
-func (s *Shard[T]) begin(at Moment) Moment {
-	at.notBefore(min(s.latest, at.floor+forgiven))
+func (s *Shard[T]) begin(now int64, part time.Duration) *Moment {
+	at := &s.moment // which is here, and not with the caller, because copying it would take longer than making it
+	at.set(now, part, s.latest)
 	s.latest = at.floor
 	if s.calls++; s.calls%sweepEvery == 0 {
-		s.sweep(&at)
+		s.sweep(at)
 	}
 	return at
 }
 
-// A sweep comes after each sweepEvery calls and looks at sweepLook accounts, which lie side by side in memory.
+// A sweep comes after each sweepEvery calls and looks at sweepLook accounts, which lie side by side in memory. Rare
+// long sweeps are cheaper than many short ones, whose first accounts are never in the cache.
 const (
-	sweepEvery = 8
+	sweepEvery = 32
 	sweepLook  = 2 * sweepEvery
 )
 

@@ -42,13 +42,13 @@ func (s *shard) Take(id int64, now time.Time, l limit.Limits) limit.Decision {
 	defer s.Unlock()
 	at := s.Begin(now)
 	if l.Minute <= 0 || l.Day <= 0 {
-		return s.Shard.Take(new(limit.Account[int64]), &at, l)
+		return s.Shard.Take(new(limit.Account[int64]), at, l)
 	}
-	a, wait := s.findOrAdd(id, &at)
+	a, wait := s.findOrAdd(id, at)
 	if wait > 0 {
 		return limit.NoRoom(wait)
 	}
-	return s.Shard.Take(a, &at, l)
+	return s.Shard.Take(a, at, l)
 }
 
 // Day is nil for an account that there is not.
@@ -61,7 +61,7 @@ func (s *shard) Day(id int64, now time.Time) []byte {
 		return nil
 	}
 	s.restored[id] = true // what was counted before is part of it from now on
-	return s.Shard.Day(nil, a, &at)
+	return s.Shard.Day(nil, a, at)
 }
 
 // Restore restores an account once, as whoever keeps days would.
@@ -69,12 +69,12 @@ func (s *shard) Restore(id int64, day []byte, now time.Time) error {
 	s.Lock()
 	defer s.Unlock()
 	at := s.Begin(now)
-	a, wait := s.findOrAdd(id, &at)
+	a, wait := s.findOrAdd(id, at)
 	if wait > 0 || s.restored[id] {
 		return nil
 	}
 	s.restored[id] = true
-	return s.Shard.Restore(a, day, &at)
+	return s.Shard.Restore(a, day, at)
 }
 
 func (s *shard) Known(id int64) bool {

@@ -6,11 +6,11 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"time"
 
 	"userkeys"
 	"userkeys/authority"
 	"userkeys/gateway"
+	"userkeys/server/consent/question"
 	"userkeys/server/door"
 	"userkeys/server/input"
 	"userkeys/server/page"
@@ -55,16 +55,14 @@ func (h *Handlers) putToUser(w http.ResponseWriter, r *http.Request, c site.Call
 		}
 		return h.door.SendToLogin(w, r)
 	}
-	question, err := h.authority.Prepare(r.Context(), request, c)
+	asked, err := h.authority.Prepare(r.Context(), request, c)
 	if err != nil {
 		return h.refuse(w, r, c, refusal{request, err})
 	}
 	if gateway.WantsJSON(r) {
-		return door.WriteJSON(w, h.readyModel(c, question))
+		return door.WriteJSON(w, h.readyModel(c, asked))
 	}
-	w.Header().Set("Content-Security-Policy", door.CSP(question.Redirect))
-	return h.pages.consent.Show(w, c, http.StatusOK,
-		h.consentPage(question.ID, question.CheckedRequest, door.AddressOf(r)))
+	return h.show(w, c, asked.Redirect, h.consentPage(asked.ID, asked.CheckedRequest, door.AddressOf(r)))
 }
 
 func parseRequest(r *http.Request, parse func(url.Values) (site.AuthorizationRequest,
@@ -77,25 +75,20 @@ func parseRequest(r *http.Request, parse func(url.Values) (site.AuthorizationReq
 	return parse(parameters)
 }
 
+// consentPage asks the user about q. here is the address that shows the question again.
 func (h *Handlers) consentPage(id string, q site.CheckedRequest, here string) consentPage {
-	settings, now := h.door.Settings(), h.door.Now()
 	c := consentPage{
-		ConsentID: id, To: destinationOf(q.Redirect), Name: page.ShownName(q.Name),
-		Ask: h.askView(q), Write: q.Scopes.Has(userkeys.ScopeWrite), SignsIn: q.Scopes.Has(userkeys.ScopeOneTimePassword),
-		Pushes: q.Push, Unused: settings.RevokeUserAPIKeysUnusedDays, MaxLife: settings.RevokeUserAPIKeysMaxlifeDays,
-		Return: here,
-		Details: []detail{
-			{"Scopes", q.Scopes.String()},
-			{"Client id", page.ShownText(q.ClientID)},
-			{"Encryption", "RSA, " + strconv.Itoa(q.Key.Bits()) + " bits, padding " + string(q.Pad)},
-		},
+		ConsentID: id, To: question.To(q.Redirect), Name: page.ShownName(q.Name), Return: here,
+		OneTime: q.Kind == site.KindOneTime,
 	}
+	if !c.OneTime {
+		c.Ask, c.Pushes = about(h, q, nil), q.Push
+		c.Details = []detail{{"Scopes", q.Scopes.String()}, {"Client id", page.ShownText(q.ClientID)}}
+	}
+	c.Details = append(c.Details,
+		detail{"Encryption", "RSA, " + strconv.Itoa(q.Key.Bits()) + " bits, padding " + string(q.Pad)})
 	if q.PushURL != "" {
 		c.Push = page.ShownHost(q.PushURL)
-	}
-	if q.Ends > 0 {
-		c.Lifetime, c.Until = page.Lifetime(q.Ends), page.MomentAt(now.Add(q.Ends), now)
-		c.Unused, c.MaxLife = sooner(c.Unused, q.Ends), sooner(c.MaxLife, q.Ends)
 	}
 	if q.Redirect != nil {
 		c.Details = append(c.Details, detail{"Full address", q.Redirect.String()})
@@ -103,12 +96,35 @@ func (h *Handlers) consentPage(id string, q site.CheckedRequest, here string) co
 	return c
 }
 
-// sooner is days if a key would end by them before its lifetime does; else 0.
-func sooner(days int, lifetime time.Duration) int {
-	if time.Duration(days)*page.Day < lifetime {
-		return days
+// about is the question of q, with what was chosen before; nil: everything, as asked.
+func about(h *Handlers, q site.CheckedRequest, chosen *site.Choice) question.Ask {
+	rules := question.Rules{Settings: h.door.Settings(), Catalog: h.authority.Catalog(), Now: h.door.Now()}
+	return rules.About(q, chosen)
+}
+
+// show answers with the page of a question.
+func (h *Handlers) show(w http.ResponseWriter, c site.Caller, to *userkeys.Redirect, p consentPage) error {
+	w.Header().Set("Content-Security-Policy", door.CSP(to))
+	status := http.StatusOK
+	if p.Problem != "" {
+		status = http.StatusBadRequest
 	}
-	return 0
+	return h.pages.consent.Show(w, c, status, p)
+}
+
+// chooseAgain shows an open question again to a user who approved nothing of it.
+func (h *Handlers) chooseAgain(w http.ResponseWriter, r *http.Request, c site.Caller, y authority.Approval) error {
+	open, err := h.authority.OpenConsent(r.Context(), y.Consent, c)
+	if err != nil {
+		return err
+	}
+	checked, err := h.authority.Examine(r.Context(), open.Request)
+	if err != nil {
+		return err
+	}
+	p := h.consentPage(open.ID, checked, door.FormPage(h.door, r))
+	p.nothing(about(h, checked, &y.Choice))
+	return h.show(w, c, checked.Redirect, p)
 }
 
 // grant answers yes. Of a page's form only the consent's id and the user's choice count.
@@ -117,8 +133,11 @@ func (h *Handlers) grant(w http.ResponseWriter, r *http.Request, c site.Caller) 
 	approval := authority.Approval{By: c, Consent: r.PostForm.Get("id")}
 	if r.PostForm.Has("id") {
 		var err error
-		if approval.Choice, err = parseChoice(r.PostForm); err != nil {
+		if approval.Choice, err = question.ParseChoice(r.PostForm, h.authority.Catalog()); err != nil {
 			return err
+		}
+		if question.ChoseNothing(approval.Choice) && !gateway.WantsJSON(r) {
+			return h.chooseAgain(w, r, c, approval)
 		}
 	} else {
 		if err := mayAskDirectly(r, c); err != nil {
@@ -199,5 +218,8 @@ func (h *Handlers) deny(w http.ResponseWriter, r *http.Request, c site.Caller) e
 	case location != "":
 		return door.Redirect(w, http.StatusFound, location)
 	}
-	return h.pages.denied.Show(w, c, http.StatusOK, struct{}{})
+	return door.Redirect(w, http.StatusSeeOther, deniedPath)
 }
+
+// deniedPath is where a browser goes after a no: a page of its own, which it may load again.
+const deniedPath = "/user-api-key/denied"

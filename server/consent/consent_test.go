@@ -261,7 +261,7 @@ func TestConsentSaysWhatIsAsked(t *testing.T) {
 			t.Errorf("#%s reads %q, want %q", id, got, want)
 		}
 	}
-	if got := testkit.Inside(t, a.Text, "lifetime"); !strings.Contains(got, "7 days") || !strings.Contains(got, "29 Nov 2026") || strings.Contains(got, "180 days") {
+	if got := testkit.Inside(t, a.Text, "lifetime"); got != "For 7 days at a time, at most until 22 Nov 2027, 12:00 UTC, or until you revoke it." {
 		t.Errorf("the lifetime reads %q", got)
 	}
 	if strings.Contains(a.Text, "autofocus") {
@@ -269,7 +269,7 @@ func TestConsentSaysWhatIsAsked(t *testing.T) {
 	}
 	a = f.Do(fakesite.Call{As: "alice", Path: fakesite.Ask()})
 	a.MustNot(t, "write-warning", "push-host")
-	if got := testkit.Inside(t, a.Text, "lifetime"); got != "Until you revoke it. It ends by itself after 180 days without use." {
+	if got := testkit.Inside(t, a.Text, "lifetime"); got != "Until you revoke it, or until the app has not used it for 180 days." {
 		t.Errorf("the lifetime reads %q", got)
 	}
 }
@@ -457,9 +457,12 @@ func TestID16_DenyGivesNothing(t *testing.T) {
 	f := fakesite.New(t)
 	f.Do(fakesite.Call{Path: fakesite.Ask(), As: "alice"})
 	a := f.Do(fakesite.Call{Method: http.MethodPost, Path: "/user-api-key/deny", As: "alice", Form: map[string]string{"id": "consent-1"}})
-	a.Must(t, http.StatusOK, "Nothing was given", "not told")
-	if f.Count("userkeys_keys") != 0 || a.Header.Get("Location") != "" {
-		t.Error("something was given or told")
+	a.Must(t, http.StatusSeeOther)
+	if f.Count("userkeys_keys") != 0 || a.Header.Get("Location") != "/user-api-key/denied" {
+		t.Errorf("something was given, or the browser sent to %q", a.Header.Get("Location"))
+	}
+	for range 2 { // the page may be loaded again
+		f.Do(fakesite.Call{Path: a.Header.Get("Location"), As: "alice"}).Must(t, http.StatusOK, "Nothing was given", "not told", `href="/my/apps"`)
 	}
 	// A program on the user's own machine waits: it is told, and nothing more.
 	f.Do(fakesite.Call{Path: fakesite.Ask("auth_redirect=http://127.0.0.1:8787/cb?state=1"), As: "alice"})
@@ -526,6 +529,8 @@ func TestTheUserChooses(t *testing.T) {
 	}
 	for name, form := range map[string]map[string]string{
 		"nothing is left":              {"choose": "1"},
+		"nothing of it reads":          {"choose": "1", "only": "reading"},
+		"a button that is not there":   {"choose": "1", "allow_read": "1", "only": "writing"},
 		"more than was asked for":      {"choose": "1", "allow_read": "1", "allow_write": "1"},
 		"a lifetime that is no number": {"lifetime": "1e3"},
 	} {

@@ -9,6 +9,7 @@ import (
 	"userkeys"
 	"userkeys/authority"
 	"userkeys/gateway"
+	"userkeys/server/consent/question"
 	"userkeys/server/door"
 	"userkeys/server/page"
 	"userkeys/site"
@@ -154,9 +155,7 @@ func (h *Handlers) deviceProblem(w http.ResponseWriter, r *http.Request, c site.
 	}
 	door.Note(r, err)
 	d.Problem = page.Sentence(e.Public)
-	if d.Consent.Device != nil {
-		d.Consent.Device.Problem = d.Problem
-	}
+	d.Consent.Problem = d.Problem
 	return h.showDevice(w, r, c, d)
 }
 
@@ -180,7 +179,7 @@ func (h *Handlers) activatePost(w http.ResponseWriter, r *http.Request, c site.C
 func (h *Handlers) deviceAuthorize(w http.ResponseWriter, r *http.Request, c site.Caller) error {
 	f, b := r.PostForm, c
 	approval := f.Get("approval_token")
-	choice, err := parseChoice(f)
+	choice, err := question.ParseChoice(f, h.authority.Catalog())
 	if err != nil {
 		return err
 	}
@@ -191,11 +190,14 @@ func (h *Handlers) deviceAuthorize(w http.ResponseWriter, r *http.Request, c sit
 		})
 	}
 	if approval == "" {
-		question, err := h.authority.ActivateDevice(r.Context(), f.Get("code"), f.Get("request"), b)
+		asked, err := h.authority.ActivateDevice(r.Context(), f.Get("code"), f.Get("request"), b)
 		if err != nil {
 			return h.deviceProblem(w, r, c, deviceView{State: "enter_code", Code: userkeys.Shorten(f.Get("code"), 40), err: err})
 		}
-		approval = question.Approval
+		approval = asked.Approval
+	}
+	if question.ChoseNothing(choice) && !gateway.WantsJSON(r) {
+		return h.chooseAgainForDevice(w, r, c, authority.Approval{Device: approval, Choice: choice})
 	}
 	_, err = h.authority.Grant(r.Context(), authority.Approval{By: b, Device: approval, Choice: choice})
 	if err != nil {
@@ -205,6 +207,19 @@ func (h *Handlers) deviceAuthorize(w http.ResponseWriter, r *http.Request, c sit
 		return h.deviceProblem(w, r, c, deviceView{State: "enter_code", err: err})
 	}
 	return h.deviceDone(w, r, c, doneApproved)
+}
+
+// chooseAgainForDevice is [Handlers.chooseAgain] for a device.
+func (h *Handlers) chooseAgainForDevice(w http.ResponseWriter, r *http.Request, c site.Caller,
+	y authority.Approval,
+) error {
+	asked, err := h.authority.OpenDevice(r.Context(), y.Device, c)
+	if err != nil {
+		return h.deviceProblem(w, r, c, deviceView{State: "enter_code", err: err})
+	}
+	d := h.deviceView(asked)
+	d.Consent.nothing(about(h, asked.CheckedRequest, &y.Choice))
+	return h.showDevice(w, r, c, d)
 }
 
 // deviceDeny answers no. It takes the token of the page that asked, and not the token of the address, which others
@@ -243,7 +258,7 @@ func (h *Handlers) deviceModel(c site.Caller, d deviceView) map[string]any {
 		m["request_token"], m["approval_token"] = door.Optional(q.Request), door.Optional(q.Approval)
 		m["device_auth"] = map[string]any{
 			"application_name": q.Name, "localized_scopes": h.authority.Catalog().Sentences(q.Scopes),
-			"write_scope":         d.Consent.Write,
+			"write_scope":         q.Scopes.Has(userkeys.ScopeWrite),
 			"unregistered_client": !q.Registered, "expires_at": q.Until.UTC().Format(time.RFC3339),
 			"requested_from": q.IP, "requested_at": q.Asked.UTC().Format(time.RFC3339),
 		}

@@ -6,6 +6,7 @@ package consent
 
 import (
 	"embed"
+	"net/http"
 
 	"userkeys/authority"
 	"userkeys/server/door"
@@ -37,7 +38,6 @@ type pages struct {
 	denied  page.Template[struct{}]
 	refused page.Template[refusedPage]
 	device  page.Template[deviceView]
-	oneTime page.Template[oneTimePage]
 	signIn  page.Template[signInPage]
 }
 
@@ -51,7 +51,6 @@ func New(d *door.Door, cfg Config) *Handlers {
 			denied:  page.New[struct{}](d.Frame(), templates, "denied"),
 			refused: page.New[refusedPage](d.Frame(), templates, "refused"),
 			device:  page.New[deviceView](d.Frame(), templates, "device", "asking"),
-			oneTime: page.New[oneTimePage](d.Frame(), templates, "onetime", "asking"),
 			signIn:  page.New[signInPage](d.Frame(), templates, "signin"),
 		},
 	}
@@ -73,6 +72,10 @@ func (h *Handlers) Mount() {
 		Who: door.Browser, As: door.User, CSRF: door.CheckToken,
 		Body: input.Form,
 	}, h.deny)
+	d.Handle("GET "+deniedPath, door.Rules{Who: door.Browser},
+		func(w http.ResponseWriter, _ *http.Request, c site.Caller) error {
+			return h.pages.denied.Show(w, c, http.StatusOK, struct{}{})
+		})
 	d.Handle("POST /user-api-key/deny.json", door.Rules{
 		Who: door.Browser | door.AdminKey, As: door.User, Permission: site.AdminGrant,
 		CSRF: door.CheckToken, Body: input.FormOrJSON,

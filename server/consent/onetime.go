@@ -14,15 +14,6 @@ import (
 	"userkeys/site"
 )
 
-// oneTimePage asks whether an app may sign in as the user.
-type oneTimePage struct {
-	ConsentID string
-	To        destination
-	Name      string
-	Return    string
-	Details   []detail
-}
-
 // oneTime puts an app's request for a one-time password to the user. Nothing is made before they say yes.
 func (h *Handlers) oneTime(w http.ResponseWriter, r *http.Request, c site.Caller) error {
 	request, err := parseRequest(r, site.ParseOneTimeRequest)
@@ -45,17 +36,13 @@ func (h *Handlers) oneTime(w http.ResponseWriter, r *http.Request, c site.Caller
 			"padding": door.Optional(q.Padding),
 		})
 	}
-	w.Header().Set("Content-Security-Policy", door.CSP(q.Redirect))
-	return h.pages.oneTime.Show(w, c, http.StatusOK, oneTimePage{
-		ConsentID: q.ID, To: destinationOf(q.Redirect), Name: page.ShownName(q.Name), Return: door.AddressOf(r),
-		Details: []detail{{"Full address", q.Redirect.String()}},
-	})
+	return h.show(w, c, q.Redirect, h.consentPage(q.ID, q.CheckedRequest, door.AddressOf(r)))
 }
 
 // refuseOneTime is [Handlers.refuse] for a one-time password: the wire refuses those by status.
 func (h *Handlers) refuseOneTime(w http.ResponseWriter, r *http.Request, c site.Caller, no refusal) error {
 	e := userkeys.AsError(no.err)
-	refused, explained := h.explain(no.request, e)
+	refused, explained := explain(h.door.Settings(), no.request, e)
 	if !explained || gateway.WantsJSON(r) || isMalformed(e) && !gateway.WantsPage(r) {
 		return door.RefuseJSON(w, r, e)
 	}
@@ -92,7 +79,7 @@ func (h *Handlers) makeOneTime(r *http.Request, c site.Caller) (string, error) {
 	if c.Key == 0 && r.PostForm.Has("id") {
 		approval.Consent = r.PostForm.Get("id")
 	} else {
-		if err := h.mayMakeOneTimeDirectly(r, c); err != nil {
+		if err := mayMakeOneTimeDirectly(r, c, h.door.Settings()); err != nil {
 			return "", err
 		}
 		request, err := site.ParseOneTimeRequest(r.PostForm)
@@ -106,12 +93,12 @@ func (h *Handlers) makeOneTime(r *http.Request, c site.Caller) (string, error) {
 }
 
 // mayMakeOneTimeDirectly refuses a whole request, without a page before it, if its sender may not send one.
-func (h *Handlers) mayMakeOneTimeDirectly(r *http.Request, c site.Caller) error {
+func mayMakeOneTimeDirectly(r *http.Request, c site.Caller, settings site.Settings) error {
 	if c.Key == 0 {
 		return mayAskDirectly(r, c)
 	}
 	access, _ := userkeys.FromContext(r.Context())
-	return keyMayMakeOneTime(access, h.door.Settings())
+	return keyMayMakeOneTime(access, settings)
 }
 
 // keyMayMakeOneTime refuses keys that may not make one-time passwords. A key that makes them is as good as the

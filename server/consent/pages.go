@@ -3,31 +3,34 @@ package consent
 import (
 	"html/template"
 
+	"userkeys/server/consent/question"
 	"userkeys/server/page"
 )
 
 // consentPage asks the user.
 type consentPage struct {
 	ConsentID string
-	To        destination
+	To        question.Destination
 	Name      string
-	Ask       askView
-	Write     bool
-	SignsIn   bool   // the answer has a one-time password
+	OneTime   bool // it is about a one-time password alone, and there is nothing to choose
+	Ask       question.Ask
 	Push      string // host; empty: none named
 	Pushes    bool
-	Lifetime  string // empty: no end of its own
-	Until     page.Moment
-	Unused    int // days; 0: never
-	MaxLife   int // days; 0: none
 	Return    string
 	Details   []detail
 	Device    *deviceAsk // nil: the app asked in this browser
+	Problem   string     // why the last answer did not count
+	Nothing   bool       // ... because nothing was chosen
+}
+
+// nothing says on p that nothing was chosen of what it asks.
+func (p *consentPage) nothing(ask question.Ask) {
+	p.Ask, p.Nothing = ask, true
+	p.Problem = "Choose at least one thing that the app may do, or deny the request."
 }
 
 // deviceAsk is what a consent page says and sends besides, where a device asked.
 type deviceAsk struct {
-	Problem  string // why it cannot be approved; empty: it can
 	IP       string
 	Asked    page.Moment
 	Approval string // token of this page; empty: the code must be typed first

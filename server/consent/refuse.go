@@ -48,7 +48,7 @@ func (h *Handlers) refuse(w http.ResponseWriter, r *http.Request, c site.Caller,
 		}
 		status = e.Code.Status()
 	}
-	refused, explained := h.explain(no.request, e)
+	refused, explained := explain(h.door.Settings(), no.request, e)
 	if !explained {
 		return no.err
 	}
@@ -88,8 +88,7 @@ func forAuthors(public string) string {
 }
 
 // explain is the page that says what would help with a refusal; false for one that needs no such page.
-func (h *Handlers) explain(q site.AuthorizationRequest, e *userkeys.Error) (refusedPage, bool) {
-	settings := h.door.Settings()
+func explain(settings site.Settings, q site.AuthorizationRequest, e *userkeys.Error) (refusedPage, bool) {
 	p := refusedPage{
 		Title: "No key for this app", User: askAuthor, Details: []detail{{"What is wrong", forAuthors(e.Public)}},
 	}

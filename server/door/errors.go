@@ -56,7 +56,7 @@ func (d *Door) failPage(w http.ResponseWriter, r *http.Request, e *userkeys.Erro
 	case userkeys.NotLoggedIn:
 		signIn(d.cfg.Identity.LoginURL(AppsPath))
 	case userkeys.Conflict, userkeys.InvalidCSRF, userkeys.BodyTooLarge, userkeys.InvalidParameters:
-		if from := formPage(r, d.cfg.BaseURL); from != "" {
+		if from := FormPage(d, r); from != "" {
 			problem.Way = way{from, "Back to the page"}
 		}
 	case userkeys.RateLimited, userkeys.Unavailable:
@@ -68,7 +68,7 @@ func (d *Door) failPage(w http.ResponseWriter, r *http.Request, e *userkeys.Erro
 		signIn(d.cfg.Identity.LoginURL(placeOf(r)))
 	case errStaleSignIn.Reason:
 		problem.Title = "Sign in again"
-		signIn(d.LoginAgainURL(cmp.Or(formPage(r, d.cfg.BaseURL), AppsPath)))
+		signIn(d.LoginAgainURL(cmp.Or(FormPage(d, r), AppsPath)))
 	}
 	if err := d.problem.Show(w, x.caller, e.Code.Status(), problem); err != nil {
 		d.cfg.Logger.ErrorContext(r.Context(), "an error page could not be written", "id", x.id, "error", err)
@@ -83,10 +83,14 @@ func placeOf(r *http.Request) string {
 	return AppsPath
 }
 
-// formPage is the page of this site that r's form was on; empty if that is not known.
-func formPage(r *http.Request, base *url.URL) string {
-	from, err := url.Parse(r.Referer())
-	if err != nil || from.Scheme != base.Scheme || from.Host != base.Host || !localPath(from.RequestURI()) {
+// FormPage is the page of this site that r's form was on, which the browser names as where it comes from; empty if
+// that is not known.
+func FormPage(d *Door, r *http.Request) string {
+	base, from := d.cfg.BaseURL, &url.URL{}
+	if u, err := url.Parse(r.Referer()); err == nil {
+		from = u
+	}
+	if from.Scheme != base.Scheme || from.Host != base.Host || !localPath(from.RequestURI()) {
 		return ""
 	}
 	return from.RequestURI()

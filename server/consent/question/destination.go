@@ -1,4 +1,4 @@
-package consent
+package question
 
 import (
 	"strings"
@@ -8,29 +8,30 @@ import (
 	"userkeys"
 )
 
-// destination is where the answer to a request goes, as the consent page shows
+// Destination is where the answer to a request goes, as the consent page shows
 // it: first, in full, never cut on the left, the part that somebody had to
 // register set off from what its owner may choose freely.
-type destination struct {
-	Kind    string // "site", "computer", "app" or "page"
+type Destination struct {
+	Kind    string // "site", "computer", "app", "page", or, where somebody signs in first, "device"
 	Before  string // "https://bank.example."
 	Domain  string // "evil.net"
 	After   string // ":8443"
 	Address string // of a computer's program or an app
 }
 
-func destinationOf(r *userkeys.Redirect) destination {
+// To is where the answer to a request goes by r; nil: the app named no address, and a page shows the answer.
+func To(r *userkeys.Redirect) Destination {
 	switch {
 	case r == nil:
-		return destination{Kind: "page"}
+		return Destination{Kind: "page"}
 	case r.Loopback():
-		return destination{Kind: "computer", Address: r.Host()}
+		return Destination{Kind: "computer", Address: r.Host()}
 	case r.Scheme() != "https" && r.Scheme() != "http":
-		return destination{Kind: "app", Address: r.Origin()}
+		return Destination{Kind: "app", Address: r.Origin()}
 	}
 	host, port := splitPort(r.Host())
 	domain := registrable(host)
-	return destination{
+	return Destination{
 		Kind:   "site",
 		Before: r.Scheme() + "://" + strings.TrimSuffix(host, domain),
 		Domain: domain,
