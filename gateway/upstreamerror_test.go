@@ -38,6 +38,8 @@ func TestUpstreamFailuresAreSaidPlainly(t *testing.T) {
 		{"RP14 switches to websocket unasked", write("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nraw"), 502, "cannot be passed on"},
 		{"RP14 huge headers", write("HTTP/1.1 200 OK\r\n" + strings.Repeat("X-A: "+strings.Repeat("a", 1000)+"\r\n", 1000) + "\r\n"), 502, "cannot be passed on"},
 		{"RP14 endless header line", write("HTTP/1.1 200 OK\r\nX-A: " + strings.Repeat("a", 1<<20)), 502, "cannot be passed on"},
+		{"status below 100", write("HTTP/1.1 099 x\r\nContent-Length: 2\r\n\r\nok"), 502, "cannot be passed on"},
+		{"status zero", write("HTTP/1.1 000 x\r\n\r\n"), 502, "cannot be passed on"},
 		{"bad length", write("HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n"), 502, "cannot be passed on"},
 		{"two lengths", write("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab"), 502, "cannot be passed on"},
 	} {

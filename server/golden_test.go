@@ -32,7 +32,7 @@ func TestPagesReadAsBefore(t *testing.T) {
 		{"consent-paste", fakesite.Call{As: "alice", Path: fakesite.Ask("-auth_redirect")}},
 		{"refused", fakesite.Call{Path: fakesite.Ask("auth_redirect=https://not-listed.example/cb")}},
 		{"no-trust", fakesite.Call{As: "bob", Path: fakesite.Ask("scopes=write")}},
-		{"denied", fakesite.Call{Method: http.MethodPost, As: "alice", Path: "/user-api-key/deny", Form: map[string]string{"id": "consent-1"}}},
+		{"denied", fakesite.Call{As: "alice", Path: "/user-api-key/denied"}},
 		{"closed", fakesite.Call{Method: http.MethodPost, As: "alice", Path: "/user-api-key", Form: map[string]string{"id": "no"}}},
 		{"apps", fakesite.Call{As: "alice", Path: "/my/apps"}},
 		{"apps-none", fakesite.Call{As: "mod", Path: "/my/apps"}},

@@ -20,7 +20,7 @@ var pagesOnly = []string{
 	"POST /user-api-key/deliveries/replay", "POST /user-api-key/deliveries/discard", "POST /user-api-key/deliveries/resume",
 	"GET /user-api-key/login/{name}", "POST /user-api-key/login/{name}", "GET /user-api-key/login/{name}/callback",
 	"GET /user-api-key/sign-in-link", "POST /user-api-key/sign-in-link",
-	"GET /session/otp/{password}", "POST /session/otp/{password}", "GET /api_key/generate",
+	"GET /user-api-key/denied", "GET /session/otp/{password}", "POST /session/otp/{password}", "GET /api_key/generate",
 }
 
 // oneWay stands for a site where people sign in through a provider.

@@ -219,8 +219,8 @@ func TestNames(t *testing.T) {
 		sc.row("ID16 no is no", func(sc *scene) {
 			before := sc.Keys()
 			page := sc.App("unwanted", "read").Ask(sc.alice)
-			a := sc.alice.Submit(page, "/user-api-key/deny").Must(sc.t, 200)
-			if a.Header.Get("Location") != "" {
+			a := sc.alice.Submit(page, "/user-api-key/deny").Must(sc.t, 303)
+			if a.Header.Get("Location") != "/user-api-key/denied" {
 				sc.t.Errorf("the app is told: %v", a.Header)
 			}
 			own := sc.App("waiting", "read").With("auth_redirect", "http://127.0.0.1:5000/cb?a=1").Ask(sc.alice)

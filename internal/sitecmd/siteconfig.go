@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/spf13/pflag"
 
@@ -22,7 +23,7 @@ func siteConfig(
 	o *sitedata.ServeOptions, file sitedata.Config, f *pflag.FlagSet, addr net.Addr,
 ) (wiring.Config, error) {
 	cfg := wiring.Config{
-		OnlyHost: o.URL != "", UpstreamTimeout: o.UpstreamTimeout, VaryByKey: o.VaryByKey,
+		OnlyHost: o.URL != "", VaryByKey: o.VaryByKey,
 		Scopes: file.Scopes, Pinned: file.Pinned, Logins: file.Logins,
 		Carriers: file.Carriers, IdentityHeaders: file.IdentityHeaders, NoPasswords: !o.PasswordLogin,
 	}
@@ -44,7 +45,7 @@ func siteConfig(
 			return cfg, err
 		}
 	}
-	if cfg.StandardTransport, err = standardTransport(o.Transport); err != nil {
+	if cfg.UpstreamTimeout, cfg.StandardTransport, err = transport(o); err != nil {
 		return cfg, err
 	}
 	if cfg.MinUploadRate, err = minUploadRate(o.MinUploadRate); err != nil {
@@ -67,12 +68,16 @@ func siteConfig(
 	return cfg, checkClientIPHeader(o.ClientIPHeader, f.Changed("client-ip-header") && nobody)
 }
 
-// standardTransport reads --upstream-transport.
-func standardTransport(value string) (bool, error) {
-	if value != sitedata.TransportSynchronous && value != sitedata.TransportStandard {
-		return false, fmt.Errorf("--upstream-transport: %q is neither synchronous nor standard", value)
+// transport reads --upstream-timeout and --upstream-transport.
+func transport(o *sitedata.ServeOptions) (timeout time.Duration, standard bool, err error) {
+	if o.UpstreamTimeout <= 0 {
+		return 0, false,
+			fmt.Errorf("--upstream-timeout: %v is no time in which a website could respond", o.UpstreamTimeout)
 	}
-	return value == sitedata.TransportStandard, nil
+	if o.Transport != sitedata.TransportSynchronous && o.Transport != sitedata.TransportStandard {
+		return 0, false, fmt.Errorf("--upstream-transport: %q is neither synchronous nor standard", o.Transport)
+	}
+	return o.UpstreamTimeout, o.Transport == sitedata.TransportStandard, nil
 }
 
 // minUploadRate returns the rate for [gateway.ProxyConfig], in which a negative rate means none.

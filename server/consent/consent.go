@@ -218,5 +218,8 @@ func (h *Handlers) deny(w http.ResponseWriter, r *http.Request, c site.Caller) e
 	case location != "":
 		return door.Redirect(w, http.StatusFound, location)
 	}
-	return h.pages.denied.Show(w, c, http.StatusOK, struct{}{})
+	return door.Redirect(w, http.StatusSeeOther, deniedPath)
 }
+
+// deniedPath is where a browser goes after a no: a page of its own, which it may load again.
+const deniedPath = "/user-api-key/denied"

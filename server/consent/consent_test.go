@@ -457,9 +457,12 @@ func TestID16_DenyGivesNothing(t *testing.T) {
 	f := fakesite.New(t)
 	f.Do(fakesite.Call{Path: fakesite.Ask(), As: "alice"})
 	a := f.Do(fakesite.Call{Method: http.MethodPost, Path: "/user-api-key/deny", As: "alice", Form: map[string]string{"id": "consent-1"}})
-	a.Must(t, http.StatusOK, "Nothing was given", "not told")
-	if f.Count("userkeys_keys") != 0 || a.Header.Get("Location") != "" {
-		t.Error("something was given or told")
+	a.Must(t, http.StatusSeeOther)
+	if f.Count("userkeys_keys") != 0 || a.Header.Get("Location") != "/user-api-key/denied" {
+		t.Errorf("something was given, or the browser sent to %q", a.Header.Get("Location"))
+	}
+	for range 2 { // the page may be loaded again
+		f.Do(fakesite.Call{Path: a.Header.Get("Location"), As: "alice"}).Must(t, http.StatusOK, "Nothing was given", "not told", `href="/my/apps"`)
 	}
 	// A program on the user's own machine waits: it is told, and nothing more.
 	f.Do(fakesite.Call{Path: fakesite.Ask("auth_redirect=http://127.0.0.1:8787/cb?state=1"), As: "alice"})

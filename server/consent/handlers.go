@@ -6,6 +6,7 @@ package consent
 
 import (
 	"embed"
+	"net/http"
 
 	"userkeys/authority"
 	"userkeys/server/door"
@@ -71,6 +72,10 @@ func (h *Handlers) Mount() {
 		Who: door.Browser, As: door.User, CSRF: door.CheckToken,
 		Body: input.Form,
 	}, h.deny)
+	d.Handle("GET "+deniedPath, door.Rules{Who: door.Browser},
+		func(w http.ResponseWriter, _ *http.Request, c site.Caller) error {
+			return h.pages.denied.Show(w, c, http.StatusOK, struct{}{})
+		})
 	d.Handle("POST /user-api-key/deny.json", door.Rules{
 		Who: door.Browser | door.AdminKey, As: door.User, Permission: site.AdminGrant,
 		CSRF: door.CheckToken, Body: input.FormOrJSON,

@@ -6,6 +6,7 @@ import (
 
 	"userkeys"
 	"userkeys/gateway"
+	"userkeys/server/consent/question"
 	"userkeys/server/door"
 	"userkeys/server/page"
 	"userkeys/site"
@@ -22,6 +23,8 @@ type loginPage struct {
 	Passwords bool    // there is a form for a password
 	Ways      []wayIn // through providers
 	SignedOut bool    // somebody has just signed out
+
+	Asks *question.Destination // who asks for access on the page after this one; nil: nobody
 }
 
 // setupPage makes the first administrator.
@@ -55,6 +58,7 @@ const signedOutField = "signed_out"
 // showLogin shows the login page with all ways to sign in.
 func (h *Handlers) showLogin(w http.ResponseWriter, c site.Caller, status int, p loginPage) error {
 	p.Passwords, p.Ways = h.door.Passwords(), h.waysIn(p.Redirect, p.Again)
+	p.Asks = question.Behind(p.Redirect, h.door.Settings())
 	return h.pages.login.Show(w, c, status, p)
 }
 

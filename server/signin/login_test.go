@@ -200,3 +200,38 @@ func TestHome(t *testing.T) {
 	a.MustNot(t, "/user-api-key/settings")
 	f.Do(fakesite.Call{Path: "/", As: "root"}).Must(t, http.StatusOK, "/user-api-key/settings")
 }
+
+// TestLoginSaysWhoAsks tests that who signs in for an app reads which address asks, and that a return address that
+// somebody made up has the page name nobody who could not be given access.
+func TestLoginSaysWhoAsks(t *testing.T) {
+	t.Parallel()
+	f := fakesite.New(t)
+	for _, tt := range []struct{ back, want string }{
+		{fakesite.Ask("auth_redirect=https://app.example/cb"), "app.example asks for access to your account."},
+		{fakesite.Ask("auth_redirect=https://bank.example.evil.net/"), "evil.net asks for access to your account."},
+		{fakesite.Ask("auth_redirect=http://127.0.0.1:8787/cb"), "A program on this computer (127.0.0.1:8787) asks"},
+		{fakesite.Ask("auth_redirect=discourse://auth_redirect"), "An app on this device that opens discourse://auth_redirect asks"},
+		{fakesite.Ask("-auth_redirect"), "An app asks"},
+		{fakesite.Ask("auth_redirect=https://bank.example/"), "An app asks"},
+		{fakesite.Ask() + "&auth_redirect=https://bank.example/", "An app asks"},
+		{"/user-api-key/otp?auth_redirect=https%3A%2F%2Fapp.example%2Fcb", "app.example asks"},
+		{"/api_key/generate?redirect_url=https%3A%2F%2Fapp.example%2Fcb", "app.example asks"},
+		{"/user-api-key/activate?request=x", "A device asks"},
+		{"/my/apps?auth_redirect=https://app.example/cb", ""},
+		{"https://evil.example/user-api-key/new", ""},
+	} {
+		login := "/user-api-key/login?" + url.Values{"redirect": {tt.back}}.Encode()
+		a := f.Do(fakesite.Call{Path: login})
+		a.Must(t, http.StatusOK)
+		a.MustNot(t, "<strong>bank.example")
+		if tt.want == "" {
+			a.MustNot(t, `id="asks"`)
+			continue
+		}
+		if got := testkit.Inside(t, a.Text, "asks"); !strings.HasPrefix(got, tt.want) {
+			t.Errorf("%s: the page says %q, want %q", tt.back, got, tt.want)
+		}
+	}
+	wrong := fakesite.Call{Method: http.MethodPost, Path: "/user-api-key/login", Form: map[string]string{"username": "alice", "password": "wrong", "redirect": fakesite.Ask()}}
+	f.Do(wrong).Must(t, http.StatusForbidden, `id="asks"`)
+}

@@ -211,13 +211,19 @@ func Sayable(u *url.URL, target string) bool {
 	return try.RequestURI() == target
 }
 
-var errUnaskedSwitch = errors.New("upstream switched protocols unasked")
+var (
+	errUnaskedSwitch = errors.New("upstream switched protocols unasked")
+	errStatus        = errors.New("upstream answered with a status below 100")
+)
 
 // modifyResponse keeps from the client what an upstream may not say.
 func (p *Proxy) modifyResponse(res *http.Response) error {
 	x := requestOf(res.Request)
 	x.answer.awaited = false
-	if res.StatusCode == http.StatusSwitchingProtocols && !x.websocket {
+	switch {
+	case res.StatusCode < http.StatusContinue:
+		return errStatus // net/http panics when it is told to write one
+	case res.StatusCode == http.StatusSwitchingProtocols && !x.websocket:
 		return errUnaskedSwitch // would give the client a raw connection to the upstream
 	}
 	headers.StripSetCookies(res.Header, p.cfg.Cookies)

@@ -18,9 +18,9 @@ type attempt struct {
 
 // gotConn begins an attempt.
 func (a *attempt) gotConn(info httptrace.GotConnInfo) {
-	conn, secure := info.Conn, false
+	conn := info.Conn
 	if c, ok := conn.(*tls.Conn); ok {
-		conn, secure = c.NetConn(), true
+		conn = c.NetConn()
 	}
 	c, _ := conn.(*transport.Conn)
 	if *a = (attempt{conn: c, reused: info.Reused}); c == nil {
@@ -28,7 +28,7 @@ func (a *attempt) gotConn(info httptrace.GotConnInfo) {
 	}
 	a.written, a.read = c.Written(), c.Received()
 	if a.reused {
-		c.Reuse(secure)
+		c.Reuse()
 	}
 }
 

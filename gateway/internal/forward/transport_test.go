@@ -17,6 +17,8 @@ func TestTransportOfAnUpstream(t *testing.T) {
 		want, host string
 	}{
 		{"http://127.0.0.1:3000", false, ours, "127.0.0.1:3000"},
+		{"http://[::1]:3000", false, ours, "[::1]:3000"},
+		{"http://b\u00fccher.example", false, standard, "b\u00fccher.example"}, // whose name is spelled otherwise to look it up
 		{"unix:///run/site.sock", false, ours, "localhost"},
 		{"https://up.example", false, standard, "up.example"},
 		{"http://127.0.0.1:3000", true, standard, "127.0.0.1:3000"},

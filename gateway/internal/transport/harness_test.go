@@ -161,8 +161,6 @@ type answer struct {
 	Failed        string   // where: "request", "body" or not at all
 }
 
-func (a answer) String() string { return fmt.Sprintf("%+v", struct{ answer }{a}) }
-
 // ask sends r and reads the whole answer. err is why that failed.
 func ask(tr http.RoundTripper, r *http.Request) (a answer, err error) {
 	trace := &httptrace.ClientTrace{Got1xxResponse: func(code int, h textproto.MIMEHeader) error {

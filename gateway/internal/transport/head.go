@@ -15,8 +15,9 @@ const maxBody = 32 << 10
 
 // isUsual reports whether r, but for what is in its head, is a request that is sent here.
 func (t *synchronous) isUsual(r *http.Request) bool {
+	_, named := r.Header["User-Agent"] // else net/http names itself
 	switch {
-	case r.URL == nil || r.URL.Scheme != "http" || r.URL.Host != t.host:
+	case r.URL == nil || r.URL.Scheme != "http" || r.URL.Host != t.host || !named:
 	case r.Close || r.Method == http.MethodConnect || len(r.TransferEncoding) > 0 || len(r.Trailer) > 0:
 	case r.Body == nil || r.Body == http.NoBody:
 		return r.ContentLength == 0

@@ -54,6 +54,8 @@ func TestRequestsForNetHTTP(t *testing.T) {
 		"a zone in the host":    {func(r *http.Request) { r.Host = "[fe80::1%25en0]" }, false},
 		"a slash in the host":   {func(r *http.Request) { r.Host = "a/b" }, false},
 		"a host of UTF-8":       {func(r *http.Request) { r.Host = "b\u00fccher.example" }, false},
+		"no User-Agent":         {func(r *http.Request) { r.Header.Del("User-Agent") }, false},
+		"no header":             {func(r *http.Request) { r.Header = nil }, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -61,6 +63,7 @@ func TestRequestsForNetHTTP(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			r.Header.Set("User-Agent", "test")
 			tt.change(r)
 			usual := tr.isUsual(r)
 			if usual {
@@ -108,6 +111,9 @@ func TestSameRequestsAsNetHTTP(t *testing.T) {
 		target := pick("/", "/a%2Fb?c", "/a?b=%00", "/a|b", "/\u00fc", "//a", "/a b", "/a\x01", "*")
 		host := pick("", "site.example", "site.example:8080", "SITE.example", "a/b", "b\u00fccher.example", "[::1]:80", "a_b", "a\r\nX-Evil: 1")
 		header := http.Header{"User-Agent": {pick("", "test", "a b")}}
+		if rng.IntN(10) == 0 {
+			delete(header, "User-Agent")
+		}
 		for range rng.IntN(5) {
 			name := pick("X-A", "x-c", "X-B", "Te", "Cookie", "Content-Length", "Host", "Accept", "Trailer", "X A", "X\nA", "User-Agent", "Transfer-Encoding")
 			header[name] = append(header[name], pick("", "1", " 1 ", "a\tb", "\u00fc", "a\r\nX-Evil: 1", "a\x00", "trailers"))

@@ -10,7 +10,7 @@ import (
 	"userkeys/internal/testkit/nettest"
 )
 
-func TestIsOver(t *testing.T) {
+func TestIsStale(t *testing.T) {
 	t.Parallel()
 	for name, parting := range map[string]string{"closed": "", "closed with a word": "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n"} {
 		t.Run(name, func(t *testing.T) {
@@ -29,21 +29,21 @@ func TestIsOver(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			looked := newConn(conn)
-			if looked.isOver() {
-				t.Error("an open connection is over")
+			looked := newConn(conn, false)
+			if looked.isStale() {
+				t.Error("an open connection is stale")
 			}
 			if _, err := io.WriteString(server, parting); err != nil {
 				t.Fatal(err)
 			}
 			_ = server.Close()
 			nettest.UntilReadable(t, conn)
-			if !looked.isOver() {
-				t.Error("a closed connection is not over")
+			if !looked.isStale() {
+				t.Error("a closed connection is not stale")
 			}
 			looked.secure = true
-			if secure := looked.isOver(); secure != (parting == "") {
-				t.Errorf("under TLS: over is %v", secure)
+			if secure := looked.isStale(); secure != (parting == "") {
+				t.Errorf("under TLS: stale is %v", secure)
 			}
 		})
 	}

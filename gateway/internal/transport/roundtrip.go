@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -19,13 +20,14 @@ func (t *synchronous) RoundTrip(r *http.Request) (*http.Response, error) {
 		return t.standard.RoundTrip(r)
 	}
 	buf := buffers.Get().(*[]byte)
-	defer buffers.Put(buf)
 	head, usual := appendHead((*buf)[:0], r)
 	*buf = head
 	if !usual {
+		buffers.Put(buf)
 		return t.standard.RoundTrip(r)
 	}
 	x, err := t.send(r, head)
+	buffers.Put(buf)
 	if err != nil {
 		if r.Body != nil {
 			_ = r.Body.Close()
@@ -41,22 +43,23 @@ var buffers = sync.Pool{New: func() any {
 	return &b
 }}
 
-// roundTrip is a request on its way, and the body of its answer.
+// roundTrip is a request on its way and then, as an [io.ReadCloser], the body of its answer.
 type roundTrip struct {
-	io.ReadCloser // the answer's body, without an eye on its end
-	t             *synchronous
-	link          *link
-	request       *http.Request
-	forget        func() bool   // ends the wait for the end of the request's context; false: it has ended
-	sent          chan struct{} // closed when no more of the request's body is sent; nil: it has none
+	t       *synchronous
+	link    *link
+	request *http.Request
+	body    io.Reader     // of the answer, as http.ReadResponse returns it
+	sent    chan struct{} // closed when the request's body is read no more; nil: it has none
 
-	parts   atomic.Int32 // that use the connection: the request's body, the answer
+	// The context of the request is watched while the connection is used: when it ends, the connection is closed.
+	unwatch func() bool  // false: the context has ended
+	users   atomic.Int32 // of the connection: one sends the request's body, one reads the answer
 	spoilt  atomic.Bool  // the connection is for no other request
-	hasRead atomic.Bool  // the answer, or as much of it as will be
+	ended   atomic.Bool  // nothing of the answer is read any more
 
 	mu       sync.Mutex
 	answered bool  // the header of the answer has come
-	failure  error // of the request's body
+	failure  error // to send the request's body
 }
 
 // send writes the head of r and begins to send its body.
@@ -65,25 +68,25 @@ func (t *synchronous) send(r *http.Request, head []byte) (*roundTrip, error) {
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
-		l, err := t.connect(ctx)
-		if err != nil {
-			return nil, err
+		x := &roundTrip{t: t, request: r}
+		var err error
+		if x.link, err = t.connect(ctx); err != nil {
+			return nil, x.reason(err)
 		}
-		x := &roundTrip{t: t, link: l, request: r}
-		x.parts.Store(1)
-		x.forget = context.AfterFunc(ctx, x.abort)
-		_ = l.SetDeadline(t.deadline())
-		if _, err = l.Write(head); err != nil {
+		x.users.Store(1)
+		x.unwatch = context.AfterFunc(ctx, x.abort)
+		_ = x.link.SetDeadline(t.deadline())
+		if _, err = x.link.Write(head); err != nil {
 			_ = x.Close()
-			if errors.Is(err, errOver) {
+			if errors.Is(err, errStale) {
 				continue // with another connection; nothing was sent
 			}
 			return nil, x.reason(err)
 		}
 		if r.ContentLength > 0 {
-			_ = l.SetReadDeadline(time.Time{}) // the website's time begins when it has the body
+			_ = x.link.SetReadDeadline(time.Time{}) // the website's time begins when it has the body
 			x.sent = make(chan struct{})
-			x.parts.Add(1)
+			x.users.Add(1)
 			go x.sendBody()
 		}
 		return x, nil
@@ -93,17 +96,14 @@ func (t *synchronous) send(r *http.Request, head []byte) (*roundTrip, error) {
 // abort ends what goes on over the connection.
 func (x *roundTrip) abort() { _ = x.link.Close() }
 
-// reason says why a request failed whose connection has failed with err.
+// reason returns why the request has failed, if err is what that looks like from the connection.
 func (x *roundTrip) reason(err error) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	switch ctx := x.request.Context(); {
-	case ctx.Err() != nil:
+	if ctx := x.request.Context(); ctx.Err() != nil {
 		return context.Cause(ctx)
-	case x.failure != nil:
-		return x.failure
 	}
-	return err
+	return cmp.Or(x.failure, err)
 }
 
 // grace is how long is waited for what must be nearly there: the answer of a website that has hung up on the
@@ -112,33 +112,36 @@ const grace = 500 * time.Millisecond
 
 // sendBody sends the request's body while the answer is awaited, which may begin before.
 func (x *roundTrip) sendBody() {
-	failure, err := x.copyBody()
+	ofBody, ofConn := x.copyBody()
 	_ = x.request.Body.Close()
 	x.mu.Lock()
 	switch {
-	case failure != nil || errors.Is(err, os.ErrDeadlineExceeded) && !x.answered:
-		x.failure = errors.Join(failure, err)
+	case ofBody != nil || errors.Is(ofConn, os.ErrDeadlineExceeded) && !x.answered:
+		x.failure = cmp.Or(ofBody, ofConn)
 		x.abort()
 	case x.answered: // and read without a deadline
-	case err != nil:
+	case ofConn != nil:
+		x.failure = ofConn // unless an answer comes
 		_ = x.link.SetReadDeadline(x.t.cfg.Now().Add(grace))
 	default:
 		_ = x.link.SetReadDeadline(x.t.deadline())
 	}
 	x.mu.Unlock()
 	close(x.sent)
-	x.over(failure == nil && err == nil)
+	x.release(ofBody == nil && ofConn == nil)
 }
 
-// copyBody sends the body, each piece with a deadline. A failure is the body's own, an error the connection's.
-func (x *roundTrip) copyBody() (failure, err error) {
+var errLength = errors.New("the request's body is not as long as its Content-Length")
+
+// copyBody sends the request's body, each piece with a deadline. What fails is the body or the connection.
+func (x *roundTrip) copyBody() (ofBody, ofConn error) {
 	buf := buffers.Get().(*[]byte)
 	defer buffers.Put(buf)
 	for left := x.request.ContentLength; ; {
-		n, failure := x.request.Body.Read((*buf)[:cap(*buf)])
+		n, err := x.request.Body.Read((*buf)[:cap(*buf)])
 		left -= int64(n)
-		if left < 0 || left > 0 && failure == io.EOF {
-			return errors.New("the request's body is not as long as its Content-Length"), nil
+		if left < 0 || left > 0 && err == io.EOF {
+			return errLength, nil
 		}
 		if n > 0 {
 			_ = x.link.SetWriteDeadline(x.t.deadline())
@@ -146,16 +149,19 @@ func (x *roundTrip) copyBody() (failure, err error) {
 				return nil, err
 			}
 		}
-		if failure == io.EOF {
+		if err == io.EOF {
 			return nil, nil
-		} else if failure != nil {
-			return failure, nil
+		} else if err != nil {
+			return err, nil
 		}
 	}
 }
 
 // awaitBody returns when the request's body is read no more, so that it may be sent again, or the context has ended.
 func (x *roundTrip) awaitBody() {
+	if x.sent == nil {
+		return
+	}
 	select {
 	case <-x.sent:
 	case <-x.request.Context().Done():
@@ -168,28 +174,25 @@ func (x *roundTrip) awaitBody() {
 
 // receive reads the header of the answer.
 func (x *roundTrip) receive() (*http.Response, error) {
-	l := x.link
 	res, err := x.readHeader()
 	if err != nil {
 		_ = x.Close()
-		if x.sent != nil {
-			x.awaitBody()
-		}
+		x.awaitBody()
 		return nil, x.reason(err)
 	}
-	if l.left = -1; res.Close || res.StatusCode < http.StatusOK {
+	if res.Close || res.StatusCode < http.StatusOK {
 		x.spoilt.Store(true)
 	}
 	x.mu.Lock()
 	x.answered = true
-	if res.ContentLength < 0 || res.ContentLength > int64(l.reader.Buffered()) {
-		_ = l.SetReadDeadline(time.Time{})
+	if res.ContentLength < 0 || res.ContentLength > int64(x.link.reader.Buffered()) {
+		_ = x.link.SetReadDeadline(time.Time{})
 	}
 	x.mu.Unlock()
 	if res.Body == http.NoBody {
-		x.over(x.forget())
+		x.release(true)
 	} else {
-		x.ReadCloser, res.Body = res.Body, x
+		x.body, res.Body = res.Body, x
 	}
 	return res, nil
 }
@@ -200,6 +203,7 @@ var errSwitch = errors.New("upstream switched protocols unasked")
 // also counts them, as with net/http; else all headers together must keep within the bound.
 func (x *roundTrip) readHeader() (*http.Response, error) {
 	x.link.left = maxHeader
+	defer func() { x.link.left = -1 }()
 	trace := httptrace.ContextClientTrace(x.request.Context())
 	for {
 		res, err := http.ReadResponse(x.link.reader, x.request)
@@ -221,10 +225,10 @@ func (x *roundTrip) readHeader() (*http.Response, error) {
 
 // Read reads the answer's body.
 func (x *roundTrip) Read(p []byte) (int, error) {
-	n, err := x.ReadCloser.Read(p)
+	n, err := x.body.Read(p)
 	switch {
-	case err == io.EOF && x.hasRead.CompareAndSwap(false, true):
-		x.over(x.forget())
+	case err == io.EOF && x.ended.CompareAndSwap(false, true):
+		x.release(true)
 	case err != nil && err != io.EOF:
 		_ = x.Close()
 		err = x.reason(err)
@@ -235,26 +239,25 @@ func (x *roundTrip) Read(p []byte) (int, error) {
 // Close ends the reading of the answer's body, also by another goroutine. What has not been read is lost, and the
 // connection with it.
 func (x *roundTrip) Close() error {
-	if x.hasRead.CompareAndSwap(false, true) {
+	if x.ended.CompareAndSwap(false, true) {
 		x.abort()
-		x.forget()
-		x.over(false)
+		x.release(false)
 	}
 	return nil
 }
 
-// over says that a part is over. After the last one the connection is ready for another request, or closed. The body
-// may still be sent when the answer is over: it ends with its deadlines, or with the handler that it belongs to.
-func (x *roundTrip) over(whole bool) {
+// release says that one user needs the connection no more, and whether all went well for it. After the last one
+// another request may have the connection, or it is closed.
+func (x *roundTrip) release(whole bool) {
 	if !whole {
 		x.spoilt.Store(true)
 	}
-	if x.parts.Add(-1) > 0 {
+	if x.users.Add(-1) > 0 {
 		return
 	}
-	if x.spoilt.Load() {
-		x.abort()
-	} else {
+	if x.unwatch() && !x.spoilt.Load() {
 		x.t.putIdle(x.link)
+	} else {
+		x.abort()
 	}
 }

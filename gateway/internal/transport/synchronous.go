@@ -75,7 +75,7 @@ func (t *synchronous) connect(ctx context.Context) (l *link, err error) {
 		trace.GotConn(httptrace.GotConnInfo{Conn: l.Conn, Reused: reused})
 	}
 	if reused {
-		l.Reuse(false)
+		l.Reuse()
 	}
 	return l, nil
 }

@@ -4,13 +4,12 @@ package transport
 
 import (
 	"context"
-	"errors"
 	"net"
 	"net/http"
 	"net/url"
-	"sync/atomic"
-	"syscall"
 	"time"
+
+	"golang.org/x/net/http/httpguts"
 )
 
 // The bounds of both transports.
@@ -41,7 +40,7 @@ func Socket(path string) func(ctx context.Context, network, addr string) (net.Co
 	}
 }
 
-// dial opens a connection that counts.
+// dial opens a connection that counts what goes over it.
 func (c *Config) dial(ctx context.Context, network, addr string) (net.Conn, error) {
 	dial := c.Dial
 	if dial == nil {
@@ -51,7 +50,7 @@ func (c *Config) dial(ctx context.Context, network, addr string) (net.Conn, erro
 	if err != nil {
 		return nil, err
 	}
-	return newConn(conn), nil
+	return newConn(conn, c.Upstream != nil && c.Upstream.Scheme == "https"), nil
 }
 
 // Standard returns a transport of net/http that speaks HTTP/1.1 only: websockets need it, and every target can be said
@@ -72,96 +71,13 @@ func Standard(cfg Config) *http.Transport {
 	}
 }
 
-// New returns a synchronous transport if the website is spoken to in plain text and the system can tell whether an
-// idle connection is still good; otherwise the one that [Standard] returns.
+// New returns a synchronous transport if the website is spoken to in plain text, its host is one that net/http would
+// not change, and the system can tell whether an idle connection is still good; otherwise the one that [Standard]
+// returns.
 func New(cfg Config) http.RoundTripper {
-	if !canLook || cfg.Upstream.Scheme != "http" {
+	host, err := httpguts.PunycodeHostPort(cfg.Upstream.Host)
+	if !canLook || cfg.Upstream.Scheme != "http" || err != nil || host != cfg.Upstream.Host {
 		return Standard(cfg)
 	}
 	return newSynchronous(cfg)
-}
-
-// Conn is a connection to the website that counts what went over it.
-type Conn struct {
-	net.Conn
-	raw           syscall.RawConn // nil: it cannot be looked at
-	seen          sight           // what the last look has shown
-	look          func(fd uintptr)
-	secure        bool         // TLS is spoken over it
-	idle          atomic.Bool  // until the first write of the next request
-	written, read atomic.Int64 // bytes
-}
-
-// sight is what a look at an idle connection shows.
-type sight int
-
-const (
-	silent  sight = iota // open, and nothing has come
-	talking              // something has come unasked
-	over                 // the other side has closed it
-)
-
-func newConn(conn net.Conn) *Conn {
-	c := &Conn{Conn: conn}
-	c.look = c.lookAt
-	if sc, ok := conn.(syscall.Conn); ok && canLook {
-		if raw, err := sc.SyscallConn(); err == nil {
-			c.raw = raw
-		}
-	}
-	return c
-}
-
-// errOver is of a connection that the website has closed while it was idle.
-var errOver = errors.New("the upstream has closed this connection")
-
-// Reuse says that the next request goes over an idle connection; secure, that TLS is spoken over it. The connection
-// is looked at before the first byte of that request is written. Otherwise the request may be on its way to nobody:
-// net/http hears only a little later that a connection is over.
-func (c *Conn) Reuse(secure bool) {
-	c.secure = secure
-	c.idle.Store(true)
-}
-
-// isOver looks, without reading, whether the other side has closed an idle connection or has sent
-// something unasked. A secure connection may get something between two answers, so only its end counts.
-func (c *Conn) isOver() bool {
-	if c.raw == nil {
-		return false
-	}
-	if err := c.raw.Control(c.look); err != nil {
-		return true
-	}
-	return c.seen == over || c.seen == talking && !c.secure
-}
-
-// Write writes and counts. It fails if the connection was idle and is over.
-func (c *Conn) Write(p []byte) (int, error) {
-	if c.idle.Load() && c.idle.Swap(false) && c.isOver() {
-		return 0, errOver
-	}
-	n, err := c.Conn.Write(p)
-	c.written.Add(int64(n))
-	return n, err
-}
-
-// Read reads and counts.
-func (c *Conn) Read(p []byte) (int, error) {
-	n, err := c.Conn.Read(p)
-	c.read.Add(int64(n))
-	return n, err
-}
-
-// Written returns how many bytes were written.
-func (c *Conn) Written() int64 { return c.written.Load() }
-
-// Received returns how many bytes were read.
-func (c *Conn) Received() int64 { return c.read.Load() }
-
-// CloseWrite tells a websocket's upstream that nothing more comes.
-func (c *Conn) CloseWrite() error {
-	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
-		return half.CloseWrite()
-	}
-	return errors.ErrUnsupported
 }

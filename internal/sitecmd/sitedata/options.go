@@ -89,7 +89,8 @@ func (o *ServeOptions) AddFlags(f *pflag.FlagSet) {
 	f.DurationVar(&o.UpstreamTimeout, "upstream-timeout", 30*time.Second,
 		"how long the website may take until it begins to respond")
 	f.StringVar(&o.Transport, "upstream-transport", TransportSynchronous,
-		"how requests go to the website: synchronous, which takes less time, or standard, by Go's net/http only")
+		"how requests are sent to a website without TLS: synchronous, which takes less processor time for small ones, "+
+			"or standard, all by Go's net/http, as is every request to a website with TLS")
 	f.IntVar(&o.MinUploadRate, "min-upload-rate", 64,
 		"bytes per second that an upload to the website must reach, measured over a minute; 0 for no limit")
 	f.StringSliceVar(&o.Own, "own", nil, "paths to answer here although there is an upstream, such as "+

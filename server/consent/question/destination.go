@@ -12,7 +12,7 @@ import (
 // it: first, in full, never cut on the left, the part that somebody had to
 // register set off from what its owner may choose freely.
 type Destination struct {
-	Kind    string // "site", "computer", "app" or "page"
+	Kind    string // "site", "computer", "app", "page", or, where somebody signs in first, "device"
 	Before  string // "https://bank.example."
 	Domain  string // "evil.net"
 	After   string // ":8443"
