@@ -124,7 +124,7 @@ func TestRestoredKeyWithoutRequestsIsForgotten(t *testing.T) {
 	if err := m.Restore(1, nil, epoch); err != nil {
 		t.Fatal(err)
 	}
-	for range 10 {
+	for range 40 {
 		m.Take(2, epoch.Add(time.Minute), usual)
 	}
 	if m.Known(1) || m.Len() != 1 {

@@ -45,8 +45,8 @@
 // requests of the last minute. For more there is a block of 2 bytes for each; a day with requests in several of its
 // steps has a block of 4 bytes for each step. Both are rounded up to a power of two. So with limits of 20 and 2880 an
 // account that is busy all day takes less than 900 bytes, where a stamp for each request would be 23,000. The block
-// of a minute is given back when it is over, and an account is forgotten when its day is. While there are calls, each
-// shard looks at two accounts a call for that, and in steady state allocates nothing.
+// of a minute is given back when it is over, and an account is forgotten when its day is. For that a shard looks at two
+// accounts for each call, on average. In steady state it allocates nothing.
 //
 // # When it is full
 //
@@ -54,8 +54,8 @@
 // shards by a hash of the id. When a new account finds its shard full, one whose
 // last request is long ago is forgotten, but never one with a request in the
 // last minute: that would let it through twice in one window. If there are only
-// such accounts, the newcomer is refused as if its minute were full, until the first
-// of them may go. Chance fills one shard before the others, so leave a tenth of
+// such accounts, the new one is refused as if its minute were full, until the first
+// of them may be forgotten. Chance fills one shard before the others, so leave a tenth of
 // room. An account that was forgotten begins a new day, unless the caller saves [Shard.Day]
 // within a minute of each request and restores it when it makes the account anew.
 //

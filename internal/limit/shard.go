@@ -116,9 +116,10 @@ func (s *Shard[T]) begin(now int64, part time.Duration) *Moment {
 	return at
 }
 
-// A sweep comes after each sweepEvery calls and looks at sweepLook accounts, which lie side by side in memory.
+// A sweep comes after each sweepEvery calls and looks at sweepLook accounts, which lie side by side in memory. Rare
+// long sweeps are cheaper than many short ones, whose first accounts are never in the cache.
 const (
-	sweepEvery = 8
+	sweepEvery = 32
 	sweepLook  = 2 * sweepEvery
 )
 
