@@ -110,10 +110,10 @@ var (
 	blocks = []atom.Atom{
 		atom.Address, atom.Article, atom.Aside, atom.Div, atom.Dl, atom.Dt, atom.Footer, atom.Form, atom.H1,
 		atom.H2, atom.H3, atom.H4, atom.Header, atom.Li, atom.Main, atom.Nav, atom.Ol, atom.P, atom.Pre, atom.Section,
-		atom.Table, atom.Td, atom.Th, atom.Tr, atom.Ul,
+		atom.Summary, atom.Table, atom.Td, atom.Th, atom.Tr, atom.Ul,
 	}
 	// unread are elements whose content is not shown, or is not text.
-	unread = []atom.Atom{atom.Button, atom.Details, atom.Head, atom.Script, atom.Style, atom.Template, atom.Title}
+	unread = []atom.Atom{atom.Button, atom.Head, atom.Script, atom.Style, atom.Template, atom.Title}
 )
 
 // spaces replaces white space within a text by spaces, so that lines end only with blocks.
@@ -127,8 +127,8 @@ func textLines(within *html.Node) []string {
 		switch {
 		case n.Type == html.TextNode:
 			b.WriteString(spaces.Replace(n.Data))
-		case slices.Contains(unread, n.DataAtom):
-			return
+		case slices.Contains(unread, n.DataAtom), n.DataAtom == atom.Details && attribute(n, "class") != "":
+			return // what is folded below a page; a row of a list is folded without a class
 		}
 		block := slices.Contains(blocks, n.DataAtom)
 		if block {
