@@ -137,7 +137,8 @@ func (h *Handlers) settingRefused(w http.ResponseWriter, r *http.Request, c site
 		typed = ""
 	}
 	why := page.Sentence(strings.TrimPrefix(e.Public, d.Name+": "))
-	return h.pages.settings.Show(w, c, e.Code.Status(), h.settingsPage(settingsView{wrong: d.Name, typed: typed, why: why}))
+	shown := h.settingsPage(settingsView{wrong: d.Name, typed: typed, why: why})
+	return h.pages.settings.Show(w, c, e.Code.Status(), shown)
 }
 
 // fieldValue is a form's value as [site.Settings.Set] takes it: a list is
