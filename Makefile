@@ -73,7 +73,7 @@ fuzz: ## every fuzz target for FUZZTIME (20s)
 
 .PHONY: pictures
 pictures: ## pictures of every page, light and dark, wide and narrow, in PICTURES (a new folder)
-	@dir=$${PICTURES:-$$(mktemp -d)}; USERKEYS_SCREENSHOTS=$$dir $(GO) test ./test -run Pictures -count=1 && echo "pictures: $$dir"
+	@dir=$${PICTURES:-$$(mktemp -d)}; USERKEYS_SCREENSHOTS=$$dir $(GO) test ./test -run IsForEverybody -count=1 && echo "pictures: $$dir"
 
 .PHONY: bench
 bench: ## ratios against their goals, measured in interleaved slices

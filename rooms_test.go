@@ -75,7 +75,7 @@ var rooms = []room{
 	{"server/live", []string{".", "site", "gateway", "notify", "server/door", "server/input"}, nil, "polls and event streams"},
 	{"client", []string{".", "internal/outward"}, nil, "the app's side: ask for a key, open it, use it"},
 	{"internal/ownfile", []string{"."}, []string{"github.com/gofrs/flock"}, "a JSON file of the person's own, which one program at a time changes"},
-	{"internal/keystore", []string{".", "client", "internal/ownfile"}, []string{"filippo.io/age", "github.com/zalando/go-keyring"}, "the keys that a person has to many sites"},
+	{"internal/keystore", []string{".", "client", "internal/ownfile"}, []string{"filippo.io/age", "github.com/zalando/go-keyring", "golang.org/x/sys"}, "the keys that a person has to many sites"},
 	{"internal/posts", []string{".", "client", "internal/keystore", "internal/outward", "internal/ownfile"}, nil, "a queue of posts that are published later, each once"},
 	{"internal/watch", []string{".", "client", "internal/keystore"}, nil, "keeps an eye on what is unread on many sites; the page that shows it"},
 	{"internal/doctor", []string{".", "client", "internal/doctor/reach", "internal/outward"}, nil, "checks everything that can go wrong between an app and a site, and says what helps"},

@@ -267,8 +267,8 @@ func TestShownAnswerIsShownAgain(t *testing.T) {
 		if err != nil || again.Payload != first.Payload || again.Key.ID != first.Key.ID || again.Key.ApplicationName != "Notifier" || again.Location != "" {
 			t.Errorf("loaded again: %+v, %v", again, err)
 		}
-		if keys, err := d.Apps(t.Context(), d.alice.ID); err != nil || len(keys) != 1 {
-			t.Errorf("there are %d keys, %v", len(keys), err)
+		if l, err := d.Apps(t.Context(), site.AppFilter{UserID: d.alice.ID}); err != nil || l.Found != 1 {
+			t.Errorf("there are %d keys, %v", l.Found, err)
 		}
 		gone("another user", d.browser(bob))
 		gone("another session of the user", site.Caller{User: d.alice, Session: site.Session{ID: "other"}})
@@ -381,12 +381,12 @@ func TestParallelAnswersMakeOneKey(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		keys, err := d.Apps(t.Context(), d.alice.ID)
+		l, err := d.Apps(t.Context(), site.AppFilter{UserID: d.alice.ID})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(granted) != 1 || len(keys) != 1 {
-			t.Errorf("%d answers, %d keys; want 1 and 1", len(granted), len(keys))
+		if len(granted) != 1 || l.Found != 1 {
+			t.Errorf("%d answers, %d keys; want 1 and 1", len(granted), l.Found)
 		}
 	})
 }
@@ -471,7 +471,7 @@ func TestUndoRevoke(t *testing.T) {
 		if err := undo(owner); !errors.Is(err, userkeys.InvalidAccess) {
 			t.Errorf("undone after a day: %v", err)
 		}
-		if err := undo(admin); !errors.Is(err, userkeys.InvalidAccess) || !strings.Contains(userkeys.AsError(err).Public, "nobody but the owner may undo it") {
+		if err := undo(admin); !errors.Is(err, userkeys.InvalidAccess) || !strings.Contains(userkeys.AsError(err).Public, "no administrator may undo it") {
 			t.Errorf("an administrator revives what its owner revoked: %v", err)
 		}
 		key, g = d.grant(d.alice, request())

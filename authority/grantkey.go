@@ -28,7 +28,7 @@ func (a *Authority) grantKey(ctx context.Context, r site.CheckedRequest, y Appro
 		return Granted{}, err
 	}
 	grant := newGrant(s, key, y.By)
-	grant.ConsentID = y.Consent
+	grant.ConsentID, grant.Destination = y.Consent, r.Destination()
 	switch {
 	case y.Device != "":
 		grant.Device = &site.DeviceApproval{

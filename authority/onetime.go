@@ -43,13 +43,16 @@ func (a *Authority) newOneTimePassword(r site.CheckedRequest, by site.Caller) (*
 	return p, sealed, err
 }
 
+// mostKeys is more than a user can have: max_user_api_keys_per_user ends at 10,000.
+const mostKeys = 20_000
+
 // keyOf returns the id of the key of the app that asks for a one-time password: the key that it asks with, or else
 // the newest live key of the user that was encrypted to the same public key. It returns 0 if there is none.
 func (a *Authority) keyOf(ctx context.Context, r site.CheckedRequest, b site.Caller) (int64, error) {
 	if b.Key != 0 {
 		return b.Key, nil
 	}
-	keys, err := a.Keys(ctx, site.KeyFilter{UserID: b.User.ID, Live: true, Limit: maxApps})
+	keys, err := a.Keys(ctx, site.KeyFilter{UserID: b.User.ID, Live: true, Limit: mostKeys})
 	for _, k := range keys {
 		if k.PublicKey == r.KeyText {
 			return k.ID, nil

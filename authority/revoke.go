@@ -2,7 +2,6 @@ package authority
 
 import (
 	"context"
-	"slices"
 	"strconv"
 	"time"
 
@@ -19,42 +18,23 @@ type userKeys struct {
 // UndoWindow is how long the owner of a key can undo its revocation.
 const UndoWindow = 24 * time.Hour
 
-// Apps lists the keys of a user for the apps page, newest first: live keys, and revoked ones whose revocation the
-// user can still undo.
-func (a *userKeys) Apps(ctx context.Context, userID int64) ([]site.UserAPIKey, error) {
-	all, err := a.store.Keys(ctx, site.KeyFilter{UserID: userID, Limit: maxApps})
-	if err != nil {
-		return nil, err
-	}
-	now := a.now()
-	var apps []site.UserAPIKey
-	for _, k := range all {
-		if k.Live(now) || a.CanUndo(k) {
-			apps = append(apps, k)
-		}
-	}
-	return apps, nil
+// Apps returns a page of a user's apps.
+func (a *userKeys) Apps(ctx context.Context, f site.AppFilter) (site.AppList, error) {
+	f.Now = a.now()
+	return a.store.Apps(ctx, f)
 }
 
-// EndedApps lists the keys of a user that have ended and are still stored, newest first: expired ones, and revoked
-// ones whose revocation the user cannot undo.
-func (a *userKeys) EndedApps(ctx context.Context, userID int64) ([]site.UserAPIKey, error) {
-	all, err := a.store.Keys(ctx, site.KeyFilter{UserID: userID, Limit: maxApps})
-	if err != nil {
-		return nil, err
-	}
-	now := a.now()
-	return slices.DeleteFunc(all, func(k site.UserAPIKey) bool { return k.Live(now) || a.CanUndo(k) }), nil
+// VisitApps notes that a user looks at their apps, and returns when the visit before ended; the zero time: there was
+// none.
+func (a *userKeys) VisitApps(ctx context.Context, userID int64) (time.Time, error) {
+	return a.store.VisitApps(ctx, userID, a.now())
 }
 
-// maxApps is more than a user can have: max_user_api_keys_per_user ends at 10,000.
-const maxApps = 20_000
-
-// CanUndo reports whether the owner of k can undo its revocation. That is so for a day, if the owner or the app
-// revoked the key and it has not expired meanwhile.
+// CanUndo reports whether the owner of k can undo its revocation. That is so for a day, if the owner revoked the key
+// and it has not expired meanwhile. An app that gave its key back has forgotten it.
 func (a *userKeys) CanUndo(k site.UserAPIKey) bool {
 	now := a.now()
-	return byItsOwner(k) && now.Sub(k.RevokedAt) <= UndoWindow &&
+	return k.RevokedBy == site.RevokedByOwner && now.Sub(k.RevokedAt) <= UndoWindow &&
 		(k.ExpiresAt.IsZero() || now.Before(k.ExpiresAt))
 }
 
@@ -118,7 +98,7 @@ func revoker(owner int64, by site.Caller) site.RevokedBy {
 	return site.RevokedByAdmin
 }
 
-// UndoRevoke makes a revoked key live again. The owner may undo a revocation by the owner or the app within 24 hours.
+// UndoRevoke makes a revoked key live again. The owner may undo a revocation of their own within 24 hours.
 // An administrator may undo one by an administrator or a job. The key then counts against max_user_api_keys_per_user.
 // A user may do this thirty times a minute.
 //
@@ -137,7 +117,8 @@ func (a *userKeys) UndoRevoke(ctx context.Context, keyID int64, by site.Caller) 
 	byOwner := by.User.ID == k.UserID && a.CanUndo(k)
 	if by.Admin() && by.User.ID != k.UserID && !byAdmin {
 		return userkeys.Errorf(userkeys.InvalidAccess,
-			"%s The key's owner revoked it, or its app did, so that nobody but the owner may undo it.", userkeys.NotPermitted)
+			"%s The key's owner revoked it, or its app gave it back, so that no administrator may undo it.",
+			userkeys.NotPermitted)
 	}
 	if !byAdmin && !byOwner {
 		return userkeys.Errorf(userkeys.InvalidAccess,

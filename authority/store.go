@@ -77,6 +77,10 @@ type KeyStore interface {
 	Key(ctx context.Context, id int64) (site.UserAPIKey, error)
 	// Keys lists keys, newest first.
 	Keys(ctx context.Context, f site.KeyFilter) ([]site.UserAPIKey, error)
+	// Apps returns a page of a user's apps.
+	Apps(ctx context.Context, f site.AppFilter) (site.AppList, error)
+	// VisitApps notes that a user looks at their apps, and returns when the visit before ended; zero: there was none.
+	VisitApps(ctx context.Context, userID int64, at time.Time) (time.Time, error)
 	// Revoke revokes keys and returns how many it changed. A key that is revoked already stays as it was, except that
 	// the revocation of an administrator replaces any other, and that of the owner replaces the app's. Sessions that
 	// apps began end with their keys, but not if the app itself revokes its key.

@@ -22,25 +22,33 @@ var auditActions = []string{
 // AuditActions returns all actions of [AuditEvent].
 func AuditActions() []string { return slices.Clone(auditActions) }
 
-// ParseAuditAction reads the action of an [AuditFilter]; empty is every action. The error names the actions that s may
-// stand for: those that it is a part of, or those that differ in two letters at most.
+// ParseAuditAction reads the action of an [AuditFilter]; empty is every action. The error proposes
+// actions that s may stand for.
 //
 // Errors: [userkeys.InvalidParameters] for an action that there is not.
 func ParseAuditAction(s string) (string, error) {
 	if s == "" || slices.Contains(auditActions, s) {
 		return s, nil
 	}
+	return "", userkeys.Errorf(userkeys.InvalidParameters, "there is no action %q%s", s, meant(s, auditActions))
+}
+
+// maxMeant is how many names an error proposes.
+const maxMeant = 5
+
+// meant asks whether one of names was meant by s, at the end of an error: one that s is a part of, or one that differs
+// from it in two letters at most. It returns nothing if there is none, or too many.
+func meant(s string, names []string) string {
 	var near []string
-	for _, a := range auditActions {
-		if word := strings.ToLower(s); strings.Contains(a, word) || differences(a, word) <= 2 {
-			near = append(near, strconv.Quote(a))
+	for _, name := range names {
+		if word := strings.ToLower(s); strings.Contains(name, word) || differences(name, word) <= 2 {
+			near = append(near, strconv.Quote(name))
 		}
 	}
-	text := "there is no action " + strconv.Quote(s)
-	if len(near) > 0 {
-		text += "; did you mean " + strings.Join(near, " or ") + "?"
+	if len(near) == 0 || len(near) > maxMeant {
+		return ""
 	}
-	return "", userkeys.Errorf(userkeys.InvalidParameters, "%s", text)
+	return "; did you mean " + strings.Join(near, " or ") + "?"
 }
 
 // differences counts the letters that have to be put in, taken out or replaced to make b of a.

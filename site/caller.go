@@ -16,6 +16,7 @@ type Caller struct {
 	// AdminKey is the id of the admin API key that speaks as User; 0: none.
 	AdminKey int64
 	Address  string // IP address; may be empty
+	Device   string // what a browser calls itself, as [DeviceName] has it; empty: not known
 	// As is what acts, where the fields above do not tell it: see [Caller.Kind].
 	As CallerKind
 }

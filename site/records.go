@@ -95,6 +95,7 @@ type AppSession struct {
 	Password        string // the one-time password that begins it; not kept
 	ApplicationName string
 	BeganAt         time.Time
+	KeyEnded        bool // the app gave its key back, and stays signed in
 }
 
 // Client is an app as the site knows it, by its client_id. A grant makes one
@@ -199,6 +200,8 @@ type AuditEvent struct {
 type Grant struct {
 	Key       UserAPIKey // ID is not set yet
 	ConsentID string     // consumed in the same transaction; empty for a grant without a page
+	// Destination is where the answer goes, as [App] has it.
+	Destination string
 	// Device is answered in the same transaction with the sealed payload, if it is not nil.
 	Device *DeviceApproval
 	// OneTimePassword is stored in the same transaction, if it is not nil.

@@ -1,6 +1,7 @@
 package site
 
 import (
+	"cmp"
 	"strings"
 	"time"
 
@@ -70,16 +71,19 @@ var (
 
 // Device says in words what the session was last used with, such as "Firefox on Windows". It repeats what the browser
 // says of itself, which proves nothing.
-func (s UserSession) Device() string {
-	program, system := firstNamed(s.UserAgent, agentPrograms), firstNamed(s.UserAgent, agentSystems)
-	name, _, _ := strings.Cut(s.UserAgent, "/")
+func (s UserSession) Device() string { return cmp.Or(DeviceName(s.UserAgent), "unknown program") }
+
+// DeviceName says in words what sends a User-Agent header, such as "Firefox on Windows"; empty if that names nothing.
+func DeviceName(userAgent string) string {
+	program, system := firstNamed(userAgent, agentPrograms), firstNamed(userAgent, agentSystems)
+	name, _, _ := strings.Cut(userAgent, "/")
 	switch {
 	case program != "" && system != "":
 		return program + " on " + system
 	case program != "" || system != "":
 		return program + system
-	case name == "" || !userkeys.IsText(name):
-		return "unknown program"
+	case !userkeys.IsText(name):
+		return ""
 	}
 	return userkeys.Shorten(name, maxDevice)
 }

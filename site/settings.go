@@ -118,7 +118,11 @@ func FindSetting(name string) (Setting, error) {
 			return d, nil
 		}
 	}
-	return Setting{}, userkeys.Errorf(userkeys.NotFound, "there is no setting %s", name)
+	var names []string
+	for _, d := range settingTable {
+		names = append(names, d.Name)
+	}
+	return Setting{}, userkeys.Errorf(userkeys.NotFound, "there is no setting %s%s", name, meant(name, names))
 }
 
 func canonicalSettingName(name string) string {

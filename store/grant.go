@@ -59,7 +59,7 @@ func checkGrant(g site.Grant) error {
 		}
 	}
 	return checkText(k.ApplicationName, k.PushURL, k.PublicKey, string(k.Padding), string(g.Caller.Kind()),
-		g.Caller.Address)
+		g.Caller.Address, g.Caller.Device, g.Destination)
 }
 
 // grant writes g, and what key becomes by it.
@@ -81,7 +81,7 @@ func (s *Store) grant(c conn, g site.Grant, key *site.UserAPIKey) error {
 	if err := holdLive(c, *key, key.CreatedAt, g.MaxKeys); err != nil {
 		return err
 	}
-	if err := insertKey(c, key, replaced); err != nil {
+	if err := insertKey(c, g, key, replaced); err != nil {
 		return err
 	}
 	if err := authorizeDevice(c, g); err != nil {
@@ -238,7 +238,7 @@ func (s *Store) findOrMakeClient(c conn, k site.UserAPIKey) (site.Client, error)
 	}
 }
 
-func insertKey(c conn, k *site.UserAPIKey, replaced []keyRow) error {
+func insertKey(c conn, g site.Grant, k *site.UserAPIKey, replaced []keyRow) error {
 	taken := &userkeys.Error{Code: userkeys.Conflict, Public: "the key could not be made", Reason: ReasonHashTaken}
 	for _, old := range replaced {
 		if old.hash == k.Hash {
@@ -247,12 +247,12 @@ func insertKey(c conn, k *site.UserAPIKey, replaced []keyRow) error {
 	}
 	id, err := one(c, scanInt, `INSERT INTO userkeys_keys
 		(user_id, client, hash, hash_kind, application_name, scopes, push_url, created_at, expires_at, revoked_at, revoked_by,
-			public_key, padding, lifetime)
-		SELECT $1, c.id, $2, 1, $8, $3, $4, $5, $6, 0, '', $9, $10, $11 FROM userkeys_clients c WHERE c.client_id = $7
-		ON CONFLICT DO NOTHING RETURNING id`,
+			public_key, padding, lifetime, destination, approved_with)
+		SELECT $1, c.id, $2, 1, $8, $3, $4, $5, $6, 0, '', $9, $10, $11, $12, $13
+		FROM userkeys_clients c WHERE c.client_id = $7 ON CONFLICT DO NOTHING RETURNING id`,
 		k.UserID, k.Hash[:], k.Scopes.String(), k.PushURL, micros(k.CreatedAt), micros(k.ExpiresAt), k.ClientID,
 		k.ApplicationName,
-		k.PublicKey, string(k.Padding), k.Lifetime.Microseconds())
+		k.PublicKey, string(k.Padding), k.Lifetime.Microseconds(), g.Destination, g.Caller.Device)
 	if isNoRows(err) {
 		return taken
 	}

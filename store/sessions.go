@@ -109,17 +109,18 @@ func (e keyEnd) leavesSessions(at time.Time) bool {
 // AppSessions lists the sessions of a user that apps began and that are not over, newest first.
 func (s *Store) AppSessions(ctx context.Context, userID int64, now time.Time) ([]site.AppSession, error) {
 	return read(ctx, s, func(c conn) ([]site.AppSession, error) {
-		return all(c, scanAppSession, `SELECT s.key_id, s.application_name, s.began_at FROM userkeys_sessions s
-			WHERE s.user_id = $1 AND s.via_app = 1 AND `+sessionHolds+` ORDER BY s.began_at DESC
+		return all(c, scanAppSession, `SELECT s.key_id, s.application_name, s.began_at,
+				CASE WHEN EXISTS (SELECT 1 FROM userkeys_keys k WHERE k.id = s.key_id AND k.revoked_at <> 0) THEN 1 ELSE 0 END
+			FROM userkeys_sessions s WHERE s.user_id = $1 AND s.via_app = 1 AND `+sessionHolds+` ORDER BY s.began_at DESC
 				LIMIT 1000`, userID, micros(now))
 	})
 }
 
 func scanAppSession(r row) (site.AppSession, error) {
 	var a site.AppSession
-	var began int64
-	err := r.Scan(&a.KeyID, &a.ApplicationName, &began)
-	a.BeganAt = fromMicros(began)
+	var began, ended int64
+	err := r.Scan(&a.KeyID, &a.ApplicationName, &began, &ended)
+	a.BeganAt, a.KeyEnded = fromMicros(began), ended != 0
 	return a, err
 }
 

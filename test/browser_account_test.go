@@ -1,9 +1,7 @@
 package scenario_test
 
 import (
-	"os"
 	"testing"
-	"time"
 
 	"userkeys/internal/testkit"
 )
@@ -19,11 +17,6 @@ func TestChromiumAccountByKeyboard(t *testing.T) {
 	signIn(b, "alice", testkit.Password)
 	b.At("Your account")
 	proper(t, b)
-	if dir := os.Getenv("USERKEYS_SCREENSHOTS"); dir != "" {
-		s.Clock.Pass(5 * time.Hour)
-		b.Open(s.URL + "/my/account")
-		photographer{b, dir}.click("account")
-	}
 	b.Expect("the server responded with a status of 4")
 	b.TabTo("#old")
 	b.Type("wrong\t" + newPassword + "\t" + newPassword + "\r")

@@ -62,7 +62,7 @@ func TestChromiumMakesAKeyByHand(t *testing.T) {
 				t.Errorf("a page that was loaded again made %d keys", n-before)
 			}
 			b.Open(s.URL + "/my/apps")
-			if text := b.Text(".app"); !strings.Contains(text, "made by hand") || strings.Contains(text, app.Key.Reveal()) {
+			if text := b.Text(".key"); !strings.Contains(text, "made by hand") || strings.Contains(text, app.Key.Reveal()) {
 				t.Errorf("the list says %q", text)
 			}
 		})

@@ -129,13 +129,15 @@ func TestTheSiteShowsTheQuestion(t *testing.T) {
 				sc.t.Errorf("a repeated answer is another one: %s", again.Body)
 			}
 			sc.unchanged(before)
-			bob.Call("GET", "/user-api-key/apps.json", "").Must(sc.t, http.StatusOK, `{"apps":[]}`)
+			bob.Call("GET", "/user-api-key/apps.json", "").Must(sc.t, http.StatusOK,
+				`{"apps":[],"page":1,"pages":1,"found":0,"live":0,"ended":0}`)
 			bob.Call("POST", "/user-api-key/revoke.json", sprint(`{"id":"%d"}`, key.ID)).Must(sc.t, http.StatusForbidden)
 			alice.Call("GET", "/user-api-key/apps.json", "").Must(sc.t, http.StatusOK,
-				sprint(`{"apps":[{"id":%d,"user_id":%d,`, key.ID, key.UserID), `"localized_scopes":[`, `"can_undo":false`)
+				sprint(`{"apps":[{"id":%d,"user_id":%d,`, key.ID, key.UserID), `"localized_scopes":[`, `"can_undo":false`, `"destination":"copy"`)
 			alice.Call("POST", "/user-api-key/revoke.json", sprint(`{"id":"%d"}`, key.ID)).Must(sc.t, http.StatusOK)
 			sc.check(app.Call("GET", "/session/current.json"), deadKey)
-			alice.Call("GET", "/user-api-key/apps.json", "").Must(sc.t, http.StatusOK, `"can_undo":true`)
+			alice.Call("GET", "/user-api-key/apps.json", "").Must(sc.t, http.StatusOK, `{"apps":[],`, `"ended":1`)
+			alice.Call("GET", "/user-api-key/apps.json?show=ended", "").Must(sc.t, http.StatusOK, `"can_undo":true`)
 		})
 		sc.row("the way back, and a no that a program on the user's machine is told", func(sc *scene) {
 			alice.Call("POST", "/user-api-key.json", yes(question(sc, alice, loopback("back")))).Must(sc.t, http.StatusOK,

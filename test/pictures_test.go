@@ -1,6 +1,6 @@
 package scenario_test
 
-// Pictures of every page, for people to look at.
+// Every page in every look: axe-core finds nothing wrong with it, and people may have pictures of it.
 
 import (
 	"context"
@@ -21,14 +21,40 @@ import (
 	"userkeys/site"
 )
 
-// photographer takes pictures of pages: light and dark, wide and narrow.
+// photographer looks at pages: with axe-core, and, where it has a folder for them, by pictures: light and dark, wide and
+// narrow.
 type photographer struct {
 	*testkit.Browser
-	dir string
+	t   *testing.T
+	dir string // empty: no pictures
+	axe string
 }
 
-// click takes the pictures of the page that the browser shows.
+// newPhotographer takes pictures into the folder that USERKEYS_SCREENSHOTS names.
+func newPhotographer(t *testing.T) photographer {
+	t.Helper()
+	p := photographer{testkit.Chromium(t), t, os.Getenv("USERKEYS_SCREENSHOTS"), testkit.Axe(t)}
+	if p.dir != "" {
+		if err := os.MkdirAll(p.dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return p
+}
+
+// click looks at the page that the browser shows.
 func (p photographer) click(name string) {
+	p.Dark(false)
+	for _, violation := range p.Violations(p.axe) {
+		p.t.Errorf("%s: %s", name, violation)
+	}
+	p.Dark(true)
+	for _, violation := range p.Violations(p.axe, "color-contrast") {
+		p.t.Errorf("%s, dark: %s", name, violation)
+	}
+	if p.dir == "" {
+		return
+	}
 	for _, width := range []int64{1000, 375, 320} {
 		p.Width(width)
 		for _, look := range []string{"light", "dark"} {
@@ -39,18 +65,10 @@ func (p photographer) click(name string) {
 	p.Width(1000)
 }
 
-// TestPicturesOfEveryPage writes a picture of every page in every look to the
-// folder that USERKEYS_SCREENSHOTS names, for people to look at. Without it
-// there is nothing to do: this is a tool, which lives here for its site.
-func TestPicturesOfEveryPage(t *testing.T) {
-	dir := os.Getenv("USERKEYS_SCREENSHOTS")
-	if dir == "" {
-		return
-	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	p := photographer{testkit.Chromium(t), dir}
+// TestEveryPageIsForEverybody walks through the pages. axe-core finds no violation on any, in either color scheme.
+func TestEveryPageIsForEverybody(t *testing.T) {
+	t.Parallel()
+	p := newPhotographer(t)
 	p.Expect("the server responded with a status of 4")
 	s := pagesOf(t)
 	s.Set("title", "The Noticeboard of the Society of Friends of Old Bicycles")
@@ -67,17 +85,11 @@ func TestPicturesOfEveryPage(t *testing.T) {
 	p.sent(s)
 }
 
-// TestPicturesOfPushes are more of them: the apps page with pushes in every
-// state, and the administrator's page of them.
-func TestPicturesOfPushes(t *testing.T) {
-	dir := os.Getenv("USERKEYS_SCREENSHOTS")
-	if dir == "" {
-		return
-	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	photographer{testkit.Chromium(t), dir}.pushes(t)
+// TestEveryPageOfPushesIsForEverybody walks through more of them: the apps page with pushes in every state, and the
+// administrator's page of them.
+func TestEveryPageOfPushesIsForEverybody(t *testing.T) {
+	t.Parallel()
+	newPhotographer(t).pushes(t)
 }
 
 func (p photographer) pushes(t *testing.T) {
@@ -142,6 +154,8 @@ func (p photographer) beforeLogin(s *testkit.Site) {
 	p.Type(testkit.Password + "\r")
 	p.Until(`document.querySelector("nav")`)
 	p.click("home-user")
+	p.Open(s.URL + "/my/account")
+	p.click("account")
 }
 
 func (p photographer) consents(s *testkit.Site) {
@@ -288,10 +302,14 @@ func (p photographer) apps(t *testing.T, s *testkit.Site) {
 	p.Open(s.URL + "/my/apps")
 	signIn(p.Browser, "alice", testkit.Password)
 	p.At("Your apps")
-	p.Press(".apps li:nth-child(2) form button")
-	p.Until(`document.querySelector(".off")`)
+	p.Do(chromedp.Click(".key:nth-child(2) summary"))
+	p.click("apps-open")
+	p.Press(".key:nth-child(2) form button")
+	p.Until(`document.querySelector("#undo")`)
 	p.Do(chromedp.Click("details.all summary"))
 	p.click("apps")
+	p.Open(s.URL + "/my/apps?show=ended")
+	p.click("apps-ended")
 	p.Open(s.URL + "/my/apps?unused=30")
 	p.click("apps-unused")
 	p.signOut()

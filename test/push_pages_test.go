@@ -226,10 +226,15 @@ func TestChromiumPushesOnTheAppsPage(t *testing.T) {
 	b.At("Your apps")
 	proper(t, b)
 	keys := s.Keys() // newest first
-	b.TabTo(fmt.Sprintf("#push-%d button", keys[4].ID))
+	open := func(id int64) {
+		b.TabTo(fmt.Sprintf("#key-%d summary", id))
+		b.Type("\r")
+		b.TabTo(fmt.Sprintf("#push-%d button", id))
+	}
+	open(keys[4].ID)
 	b.Type("\r")
 	b.Until(`document.querySelector("[role=status]")?.textContent.startsWith("A test is on its way")`)
-	b.TabTo(fmt.Sprintf("#push-%d button", keys[2].ID))
+	open(keys[2].ID)
 	b.Type("\r")
 	b.Until(`document.querySelector("[role=status]")?.textContent.startsWith("Notifications are sent to the app again")`)
 	want := []string{fmt.Sprintf("test %d by 1", keys[4].ID), fmt.Sprintf("resume key %d by 1", keys[2].ID)}

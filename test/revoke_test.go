@@ -164,11 +164,17 @@ func TestRevoke(t *testing.T) {
 		})
 		sc.row("RV8 undo: by the owner within a day", func(sc *scene) {
 			app, id := mine(sc, "undone")
-			app.Call("POST", "/user-api-key/revoke").Must(sc.t, 200)
+			sc.manage(sc.alice, "revoke", id).Must(sc.t, 303)
 			sc.manage(sc.alice, "undo-revoke", id, "Accept", "application/json").Must(sc.t, 200)
 			app.Call("GET", path).Must(sc.t, 200)
 			sc.manage(sc.alice, "revoke", id)
 			sc.check(sc.manage(bob, "undo-revoke", id, "Accept", "application/json"), denied)
+			sc.check(app.Call("GET", path), deadKey)
+		})
+		sc.row("RV8 undo of what the app gave back, and has forgotten", func(sc *scene) {
+			app, id := mine(sc, "forgotten")
+			app.Call("POST", "/user-api-key/revoke").Must(sc.t, 200)
+			sc.check(sc.manage(sc.alice, "undo-revoke", id, "Accept", "application/json"), denied)
 			sc.check(app.Call("GET", path), deadKey)
 		})
 		sc.row("RV8 undo after a new grant", func(sc *scene) {

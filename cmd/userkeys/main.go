@@ -42,16 +42,38 @@ func run(ctx context.Context, args []string, std streams) int {
 	return cli.ExitCode(err)
 }
 
+const intro = `userkeys lets a site's users give scoped, revocable API keys to apps that
+nobody registered beforehand, as Discourse's user API keys do.
+`
+
+// begin is what people do most, for those who come without a command.
+const begin = `
+Try everything on this machine:
+  userkeys demo
+Run a site, in front of your website or beside your web server:
+  userkeys serve --upstream http://127.0.0.1:3000
+  userkeys recipe nginx
+Get a key to a site, and call its API:
+  userkeys login https://forum.example
+  userkeys call forum.example /notifications.json
+See what is unread on all your sites:
+  userkeys dashboard
+Find out what is wrong between an app and a site:
+  userkeys doctor https://forum.example
+
+All commands: userkeys --help
+`
+
 func newRootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "userkeys",
 		Short: "API keys that a site's users give to apps",
-		Long: `userkeys lets a site's users give scoped, revocable API keys to apps that
-nobody registered beforehand, as Discourse's user API keys do.
-
-Try it:      userkeys demo
-Run it:      userkeys serve --upstream http://127.0.0.1:3000
-Use a site:  userkeys login https://site.example`,
+		Long:  intro,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			fmt.Fprint(cmd.OutOrStdout(), intro+begin)
+			return nil
+		},
+		Args:          cobra.NoArgs,
 		Version:       versionText(),
 		SilenceUsage:  true,
 		SilenceErrors: true,

@@ -5,6 +5,8 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -58,6 +60,7 @@ func Understand(cmd *cobra.Command) {
 		Understand(c)
 	}
 	cmd.SetFlagErrorFunc(Misunderstood)
+	cmd.SuggestionsMinimumDistance = 2 // as many letters may be wrong
 	if !cmd.Runnable() {
 		cmd.Args, cmd.DisableFlagsInUseLine = cobra.NoArgs, true
 		cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
@@ -74,9 +77,21 @@ func Understand(cmd *cobra.Command) {
 			return err
 		case !cmd.HasSubCommands():
 			err = fmt.Errorf("usage: %s", cmd.UseLine())
+		default:
+			return Exitf(ExitUsage, "there is no command %s %s; %s", cmd.CommandPath(), args[0], meant(cmd, args[0]))
 		}
 		return Misunderstood(cmd, err)
 	}
+}
+
+// meant asks whether a command below cmd was meant by a name that none of them has, and says where all are listed.
+func meant(cmd *cobra.Command, name string) string {
+	near := cmd.SuggestionsFor(name)
+	slices.Sort(near)
+	if len(near) == 0 {
+		return "see " + cmd.CommandPath() + " --help"
+	}
+	return "did you mean " + strings.Join(near, " or ") + "? See " + cmd.CommandPath() + " --help"
 }
 
 // Misunderstood returns the error for a command line that was not understood.

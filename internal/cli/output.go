@@ -98,16 +98,80 @@ func (w *Harmless) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// PrintTable prints rows in columns.
+// PrintTable prints rows in columns. On a terminal, what does not fit into a line is cut.
 func PrintTable(out io.Writer, rows [][]string) error {
-	tw := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	return printTable(out, rows, columnsOf(out))
+}
+
+// columnsOf returns how many columns a terminal has; 0: out is none.
+func columnsOf(out io.Writer) int {
+	f, ok := out.(*os.File)
+	if !ok || !term.IsTerminal(int(f.Fd())) {
+		return 0
+	}
+	columns, _, err := term.GetSize(int(f.Fd()))
+	if err != nil {
+		return 0
+	}
+	return columns
+}
+
+const tableGap = 2 // between columns
+
+func printTable(out io.Writer, rows [][]string, columns int) error {
 	for _, cells := range rows {
 		for i := range cells {
 			cells[i] = userkeys.Printable(cells[i]) // apps and users wrote some
 		}
+	}
+	if columns > 0 {
+		cutCells(rows, columns)
+	}
+	tw := tabwriter.NewWriter(out, 0, 0, tableGap, ' ', 0)
+	for _, cells := range rows {
 		fmt.Fprintln(tw, strings.Join(cells, "\t"))
 	}
 	return tw.Flush()
+}
+
+// leastCell is the width that a column is not cut below.
+const leastCell = 8
+
+// cutCells cuts the cells of the widest columns, so that each row fits into a line if that is possible. The first
+// column stays whole: it has the names and numbers that other commands are given.
+func cutCells(rows [][]string, columns int) {
+	var widths []int
+	left := columns
+	for _, cells := range rows {
+		for i, c := range cells {
+			if i == len(widths) {
+				widths = append(widths, 0)
+			}
+			widths[i] = max(widths[i], utf8.RuneCountInString(c))
+		}
+	}
+	for _, w := range widths {
+		left -= w
+	}
+	for left -= tableGap * (len(widths) - 1); left < 0; left++ {
+		widest, most := 0, leastCell
+		for i, w := range widths {
+			if i > 0 && w > most {
+				widest, most = i, w
+			}
+		}
+		if widest == 0 {
+			break
+		}
+		widths[widest]--
+	}
+	for _, cells := range rows {
+		for i, c := range cells {
+			if runes := []rune(c); len(runes) > widths[i] {
+				cells[i] = string(runes[:widths[i]-1]) + "\u2026"
+			}
+		}
+	}
 }
 
 // Moment formats a time for a table. The zero time is "-".

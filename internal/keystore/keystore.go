@@ -24,6 +24,7 @@ type Config struct {
 	// Passphrase asks for the passphrase; fresh tells that it is to be chosen. nil: nobody can be asked.
 	Passphrase func(fresh bool) (string, error)
 	Keychain   Keychain // nil: the system's
+	Session    Session  // remembers the passphrase; nil: nobody does
 	Now        func() time.Time
 
 	work int // scrypt's cost, for tests; 0: passphraseWork
@@ -38,6 +39,7 @@ type Store struct {
 	file   ownfile.File
 	opener age.Identity // once it was needed
 	closer age.Recipient
+	typed  string // the passphrase that the person gave, to be remembered once it was right
 }
 
 // keysFile is keys.json.

@@ -25,20 +25,62 @@ func (s *Store) open(f *keysFile) (secrets, error) {
 	case f.Keeping == "" || f.Sealed == "":
 		return secrets{}, nil
 	}
+	if f.Keeping == UnderPassphrase && s.opener == nil {
+		if all, ok := s.openRemembered(f); ok {
+			return all, nil
+		}
+	}
 	by, err := s.identity(f)
 	if err != nil {
 		return nil, err
 	}
 	all, err := unseal(f.Sealed, by)
 	if err != nil {
-		s.opener, s.closer = nil, nil
+		s.opener, s.closer, s.typed = nil, nil, ""
 		if f.Keeping == UnderPassphrase {
 			return nil, userkeys.Errorf(userkeys.InvalidCredentials, "this is not the passphrase of %s", s.file.Name)
 		}
 		return nil, ownfile.Errorf(nil, "the keychain's secret does not open %s; move the file away and log in again",
 			s.file.Name)
 	}
+	s.remember()
 	return all, nil
+}
+
+// openRemembered opens a file with the passphrase that the session remembers. One that does not open it is forgotten:
+// another was chosen since.
+func (s *Store) openRemembered(f *keysFile) (secrets, bool) {
+	if s.cfg.Session == nil {
+		return nil, false
+	}
+	text, ok := s.cfg.Session.Get(s.item())
+	if !ok {
+		return nil, false
+	}
+	by, err := s.withPassphrase(text)
+	if err == nil {
+		var all secrets
+		if all, err = unseal(f.Sealed, by); err == nil {
+			return all, true
+		}
+	}
+	s.opener, s.closer = nil, nil
+	s.cfg.Session.Forget(s.item())
+	return nil, false
+}
+
+// remember has the session remember the passphrase that was typed, which was right.
+func (s *Store) remember() {
+	if s.cfg.Session != nil && s.typed != "" {
+		s.cfg.Session.Set(s.item(), s.typed)
+	}
+	s.typed = ""
+}
+
+// ForgetPassphrase has the session forget the passphrase, so that the next command asks for it. It reports whether
+// there was one.
+func (s *Store) ForgetPassphrase() bool {
+	return s.cfg.Session != nil && s.cfg.Session.Forget(s.item())
 }
 
 // keep puts secrets into a file that will be written, kept as the file says, or else in
@@ -62,6 +104,7 @@ func (s *Store) keep(f *keysFile, all secrets) (Keeping, error) {
 	if f.Sealed, err = seal(all, to); err != nil {
 		return "", ownfile.Errorf(err, "cannot encrypt the keys")
 	}
+	s.remember()
 	return f.Keeping, nil
 }
 
@@ -155,6 +198,15 @@ func (s *Store) byPassphrase(fresh bool) (age.Identity, error) {
 	if text == "" {
 		return nil, userkeys.Errorf(userkeys.MissingParameter, "an empty passphrase protects nothing; nothing was stored")
 	}
+	id, err := s.withPassphrase(text)
+	if err == nil {
+		s.typed = text
+	}
+	return id, err
+}
+
+// withPassphrase sets what opens and closes the store.
+func (s *Store) withPassphrase(text string) (age.Identity, error) {
 	opener, err := age.NewScryptIdentity(text)
 	if err != nil {
 		return nil, ownfile.Errorf(err, "cannot use the passphrase")

@@ -1,10 +1,11 @@
 package apps
 
 import (
+	"maps"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"userkeys"
@@ -16,78 +17,162 @@ import (
 	"userkeys/site"
 )
 
-// appsPage lists the user's apps.
+// appsPage is a page of the user's apps.
 type appsPage struct {
-	Apps   []appView
-	Ended  []appView   // over for good, for as long as they are remembered
-	Guests []guestView // apps that are signed in and have no key in this list
+	site.AppList
+	Rows   []appView
+	Undo   *appView    // what was just revoked, and can come back
+	Guests []guestView // apps that are signed in and have no live key
+	More   int         // how many more of these there are
 	ByHand bool        // the user may make keys by hand
 	Login  string      // where the user signs in, if an app is signed in here
-	All    int         // before the filter
-	Live   int         // that revoke-all would end
 	List   appList
 	Notice string
 }
+
+// Total is how many apps the user has, whatever the list shows.
+func (p appsPage) Total() int64 { return p.Live + p.Ended }
+
+// searchFrom is from how many apps on the page has a search.
+const searchFrom = 10
+
+// Search reports whether the page has a search.
+func (p appsPage) Search() bool { return p.Total() >= searchFrom || p.List.Text != "" }
 
 // appView is one key on the apps page.
 type appView struct {
 	ID       int64
 	Name     string
-	ByHand   bool // the user made it, and no app asked for it
+	New      bool   // approved since the user's last visit
+	ByHand   bool   // the user made it, and no app asked for it
+	Over     bool   // it has ended
+	Where    string // what the answer with the key went to; empty: not known
+	With     string // the browser it was approved with; empty: not known
+	Reach    string // what it can do, in few words
+	Strong   bool   // that is to act as the user
 	Can      []string
 	Off      []string // scopes that the site no longer allows
 	Approved page.Moment
 	Used     page.Moment // unknown: not used yet
-	Expires  page.Moment // unknown: no end of its own
-	Ends     page.Moment // when the first rule ends it, if it is not used before; unknown: never
-	Because  string      // ... and by which rule; of one that has ended: why
-	Revoked  page.Moment // known: it is revoked, and can be undone
+	Ends     string      // of a live one: a sentence of when it ends
+	EndsAt   page.Moment // when the first rule ends it, or it ended; unknown: never
+	Because  string      // by which rule, or why it ended
 	Push     string      // host; empty: none named
 	Pushes   *pushView
-	Idle     bool
 	SignedIn page.Moment // known: the app is signed in as the user, since then
-	GaveBack bool        // it is revoked, by the app itself
+	CanUndo  bool
 }
 
-// guestView is an app that is signed in without a key.
+// guestView is an app that is signed in without a live key.
 type guestView struct {
+	KeyID int64 // of a key that it gave back; 0: it had none
 	Name  string
 	Since page.Moment
 }
 
-// appList is how the list is narrowed and ordered.
+// appList is how the list is narrowed and ordered, and which page of it is shown.
 type appList struct {
+	Ended  bool
+	Text   string // that is searched for
 	Unused int    // only apps not used for so many days; 0: all
 	Sort   string // "used": longest unused first; else newest first
+	Page   int    // 0: the first
 }
 
-// idleDays is what the page offers as a filter and marks in the list.
-const idleDays = 30
+// maxText is how many characters a search has.
+const maxText = 100
 
 func parseAppList(q url.Values) appList {
-	var l appList
-	if n, err := strconv.Atoi(q.Get("unused")); err == nil && 0 < n && n <= 36500 {
-		l.Unused = n
+	within := func(name string, most int) int {
+		n, err := strconv.Atoi(q.Get(name))
+		if err != nil || n < 1 || n > most {
+			return 0
+		}
+		return n
 	}
-	if q.Get("sort") == "used" {
-		l.Sort = "used"
+	l := appList{Ended: q.Get("show") == "ended", Page: within("page", 1_000_000)}
+	l.Text = userkeys.Shorten(strings.TrimSpace(userkeys.Printable(q.Get("q"))), maxText)
+	if !l.Ended {
+		l.Unused = within("unused", 36500)
+		if q.Get("sort") == "used" {
+			l.Sort = "used"
+		}
 	}
 	return l
 }
 
-// With is the address of the list with another filter or order.
-func (l appList) With(unused int, sort string) string {
+// values are the parameters of l, without those that say nothing.
+func (l appList) values() url.Values {
 	q := url.Values{}
-	if unused > 0 {
-		q.Set("unused", strconv.Itoa(unused))
+	set := func(name, value string) {
+		if value != "" && value != "0" {
+			q.Set(name, value)
+		}
 	}
-	if sort != "" {
-		q.Set("sort", sort)
+	if l.Ended {
+		q.Set("show", "ended")
 	}
-	if len(q) == 0 {
-		return door.AppsPath
+	set("q", l.Text)
+	set("unused", strconv.Itoa(l.Unused))
+	set("sort", l.Sort)
+	set("page", strconv.Itoa(l.Page))
+	return q
+}
+
+// address is that of the list l.
+func (l appList) address() string {
+	if q := l.values(); len(q) > 0 {
+		return door.AppsPath + "?" + q.Encode()
 	}
-	return door.AppsPath + "?" + q.Encode()
+	return door.AppsPath
+}
+
+// With is the address of the first page of the live apps with another filter or order.
+func (l appList) With(unused int, sort string) string {
+	return appList{Text: l.Text, Unused: unused, Sort: sort}.address()
+}
+
+// OfEnded is the address of the first page of those that have ended.
+func (l appList) OfEnded() string { return appList{Ended: true, Text: l.Text}.address() }
+
+// Everything is the address of the list without a search.
+func (l appList) Everything() string {
+	l.Text, l.Page = "", 0
+	return l.address()
+}
+
+// At is the address of another page of the list.
+func (l appList) At(pageNumber int) string {
+	l.Page = pageNumber
+	if pageNumber == 1 {
+		l.Page = 0
+	}
+	return l.address()
+}
+
+// Previous and Next are the addresses of the pages beside this one; empty: there is none.
+func (p appsPage) Previous() string {
+	if p.Page == 1 {
+		return ""
+	}
+	return p.List.At(p.Page - 1)
+}
+
+// Next is the address of the page after this one.
+func (p appsPage) Next() string {
+	if p.Page == p.Pages {
+		return ""
+	}
+	return p.List.At(p.Page + 1)
+}
+
+// filter is what l selects of a user's apps.
+func (l appList) filter(userID int64, now time.Time) site.AppFilter {
+	f := site.AppFilter{UserID: userID, Ended: l.Ended, Text: l.Text, LongestFirst: l.Sort == "used", Page: l.Page}
+	if l.Unused > 0 {
+		f.UnusedSince = now.Add(-time.Duration(l.Unused) * page.Day)
+	}
+	return f
 }
 
 var notices = map[string]string{
@@ -102,14 +187,13 @@ var notices = map[string]string{
 
 // apps shows the user which apps have a key and what each may do.
 func (h *Handlers) apps(w http.ResponseWriter, r *http.Request, c site.Caller) error {
-	keys, err := h.cfg.Keys.Apps(r.Context(), c.User.ID)
-	if err != nil {
+	q, now := r.URL.Query(), h.door.Now()
+	p := appsPage{List: parseAppList(q), Notice: notices[q.Get("done")]}
+	var err error
+	if p.AppList, err = h.cfg.Keys.Apps(r.Context(), p.List.filter(c.User.ID, now)); err != nil {
 		return err
 	}
-	q := r.URL.Query()
-	p := appsPage{All: len(keys), List: parseAppList(q), Notice: notices[q.Get("done")]}
-	now := h.door.Now()
-	pushes, err := h.pushViews(r.Context(), keys, now)
+	pushes, err := h.pushViews(r.Context(), p.Apps, now)
 	if err != nil {
 		return err
 	}
@@ -121,55 +205,84 @@ func (h *Handlers) apps(w http.ResponseWriter, r *http.Request, c site.Caller) e
 		p.Login = h.door.Identity().LoginURL(door.AppsPath)
 	}
 	p.ByHand = c.Session.App == "" && h.mayMakeKeys(c) == nil
-	if p.List.Sort == "used" {
-		slices.SortStableFunc(keys, func(a, b site.UserAPIKey) int { return a.LastUsedAt.Compare(b.LastUsedAt) })
-	}
-	for _, k := range keys {
-		if k.Live(now) {
-			p.Live++
-		}
-		if p.List.Unused > 0 && (!k.Live(now) || now.Sub(k.LastUsedAt) < time.Duration(p.List.Unused)*page.Day) {
-			continue
-		}
+	before := h.lastVisit(r, c)
+	for _, k := range p.Apps {
 		a := h.appView(k, sessions, now)
+		a.New = !before.IsZero() && k.CreatedAt.After(before)
 		if push, ok := pushes[k.ID]; ok {
 			a.Pushes = &push
 		}
-		p.Apps = append(p.Apps, a)
+		p.Rows = append(p.Rows, a)
 	}
-	p.Guests = guestViews(sessions, keys, now)
-	if p.List.Unused == 0 {
-		ended, err := h.cfg.Keys.EndedApps(r.Context(), c.User.ID)
-		if err != nil {
-			return err
-		}
-		for _, k := range ended {
-			p.Ended = append(p.Ended, h.appView(k, sessions, now))
-		}
-		p.Guests = guestViews(sessions, slices.Concat(keys, ended), now)
+	p.Guests, p.More = guestViews(sessions, now)
+	if p.Undo, err = h.undoable(r, c, sessions); err != nil {
+		return err
 	}
 	return h.pages.apps.Show(w, c, http.StatusOK, p)
+}
+
+// lastVisit notes that the user looks at the page, and returns when the visit before ended; the zero time: there was
+// none. An app that is signed in as the user is no visit. The page shows without marks where this cannot be stored.
+func (h *Handlers) lastVisit(r *http.Request, c site.Caller) time.Time {
+	if c.Session.App != "" {
+		return time.Time{}
+	}
+	before, err := h.cfg.Keys.VisitApps(r.Context(), c.User.ID)
+	if err != nil {
+		door.Note(r, err)
+	}
+	return before
+}
+
+// undoable is the app that the page says was just revoked, if that can be undone.
+func (h *Handlers) undoable(r *http.Request, c site.Caller, sessions []site.AppSession) (*appView, error) {
+	q := r.URL.Query()
+	id, err := strconv.ParseInt(q.Get("key"), 10, 64)
+	if err != nil || q.Get("done") != "revoked" || c.Session.App != "" {
+		return nil, nil
+	}
+	l, err := h.cfg.Keys.Apps(r.Context(), site.AppFilter{UserID: c.User.ID, KeyID: id, Ended: true})
+	if err != nil || len(l.Apps) == 0 || !h.cfg.Keys.CanUndo(l.Apps[0].UserAPIKey) {
+		return nil, err
+	}
+	a := h.appView(l.Apps[0], sessions, h.door.Now())
+	return &a, nil
 }
 
 // appJSON is one key for a program that shows the list by itself.
 type appJSON struct {
 	rows.Key
-	Can     []string `json:"localized_scopes"`
-	CanUndo bool     `json:"can_undo"`
+	Can          []string `json:"localized_scopes"`
+	CanUndo      bool     `json:"can_undo"`
+	Destination  string   `json:"destination,omitempty"`
+	ApprovedWith string   `json:"approved_with,omitempty"`
+}
+
+// appsJSON is a page of the list.
+type appsJSON struct {
+	Apps  []appJSON `json:"apps"`
+	Page  int       `json:"page"`
+	Pages int       `json:"pages"`
+	Found int64     `json:"found"`
+	Live  int64     `json:"live"`
+	Ended int64     `json:"ended"`
 }
 
 // listApps is the list of [Handlers.apps] for programs, such as the site's own, which shows it in its own design.
 func (h *Handlers) listApps(w http.ResponseWriter, r *http.Request, c site.Caller) error {
-	keys, err := h.cfg.Keys.Apps(r.Context(), c.User.ID)
+	settings, now := h.door.Settings(), h.door.Now()
+	l, err := h.cfg.Keys.Apps(r.Context(), parseAppList(r.URL.Query()).filter(c.User.ID, now))
 	if err != nil {
 		return err
 	}
-	settings, now := h.door.Settings(), h.door.Now()
-	list := make([]appJSON, len(keys))
-	for i, k := range keys {
-		list[i] = appJSON{rows.NewKey(k, settings, now), h.cfg.Keys.Catalog().Sentences(k.Scopes), h.cfg.Keys.CanUndo(k)}
+	answer := appsJSON{make([]appJSON, len(l.Apps)), l.Page, l.Pages, l.Found, l.Live, l.Ended}
+	for i, k := range l.Apps {
+		answer.Apps[i] = appJSON{
+			rows.NewKey(k.UserAPIKey, settings, now), h.cfg.Keys.Catalog().Sentences(k.Scopes),
+			h.cfg.Keys.CanUndo(k.UserAPIKey), k.Destination, k.ApprovedWith,
+		}
 	}
-	return door.WriteJSON(w, map[string]any{"apps": list})
+	return door.WriteJSON(w, answer)
 }
 
 // signedInSince is when the newest session began that ends with a key; unknown if there is none.
@@ -182,49 +295,30 @@ func signedInSince(sessions []site.AppSession, keyID int64, now time.Time) page.
 	return page.Moment{}
 }
 
-// guestViews are the sessions of apps that are none of the listed keys'.
-func guestViews(sessions []site.AppSession, keys []site.UserAPIKey, now time.Time) []guestView {
-	var guests []guestView
+// mostGuests is how many apps that are signed in without a key the page shows.
+const mostGuests = 20
+
+// guestViews are the apps that are signed in without a live key, and how many more there are.
+func guestViews(sessions []site.AppSession, now time.Time) (shown []guestView, more int) {
 	for _, a := range sessions {
-		if !slices.ContainsFunc(keys, func(k site.UserAPIKey) bool { return k.ID == a.KeyID }) {
-			guests = append(guests, guestView{page.ShownName(a.ApplicationName), page.MomentAt(a.BeganAt, now)})
+		switch {
+		case a.KeyID != 0 && !a.KeyEnded:
+		case len(shown) == mostGuests:
+			more++
+		default:
+			shown = append(shown, guestView{a.KeyID, page.ShownName(a.ApplicationName), page.MomentAt(a.BeganAt, now)})
 		}
 	}
-	return guests
+	return shown, more
 }
 
-// because says in words why a key ended or will end.
-func because(why site.Ending, s site.Settings, ended bool) string {
-	switch why {
-	case site.EndLifetime:
-		if ended {
-			return "its lifetime was over"
-		}
-		return "the lifetime that was granted"
-	case site.EndUnused:
-		if ended {
-			return "it was not used for a long time"
-		}
-		return "if it is not used for " + page.Count(s.RevokeUserAPIKeysUnusedDays, "day")
-	case site.EndMaxLife:
-		return "keys of this site end after " + page.Count(s.RevokeUserAPIKeysMaxlifeDays, "day")
-	case site.EndByAdmin:
-		return "an administrator revoked it"
-	case site.EndByOwner:
-		return "you revoked it"
-	case site.EndByApp:
-		return "the app itself gave its key back"
-	}
-	return ""
-}
-
-func (h *Handlers) appView(k site.UserAPIKey, sessions []site.AppSession, now time.Time) appView {
+func (h *Handlers) appView(k site.App, sessions []site.AppSession, now time.Time) appView {
+	settings := h.door.Settings()
 	a := appView{
-		ID: k.ID, Name: page.ShownName(k.ApplicationName), ByHand: k.ByHand(), Can: h.cfg.Keys.Catalog().Sentences(k.Scopes),
-		Approved: page.MomentAt(k.CreatedAt, now),
-		Expires:  page.MomentAt(k.ExpiresAt, now), Revoked: page.MomentAt(k.RevokedAt, now),
-		GaveBack: k.RevokedBy == site.RevokedByApp, SignedIn: signedInSince(sessions, k.ID, now),
-		Idle: k.Live(now) && now.Sub(k.LastUsedAt) >= idleDays*page.Day,
+		ID: k.ID, Name: page.ShownName(k.ApplicationName), ByHand: k.ByHand(), Over: !k.Live(now),
+		Where: where(k.Destination), With: page.ShownText(k.ApprovedWith),
+		Can: h.cfg.Keys.Catalog().Sentences(k.Scopes), Approved: page.MomentAt(k.CreatedAt, now),
+		SignedIn: signedInSince(sessions, k.ID, now), CanUndo: h.cfg.Keys.CanUndo(k.UserAPIKey),
 	}
 	if k.Used() {
 		a.Used = page.MomentAt(k.LastUsedAt, now)
@@ -232,14 +326,20 @@ func (h *Handlers) appView(k site.UserAPIKey, sessions []site.AppSession, now ti
 	if k.PushURL != "" {
 		a.Push = page.ShownHost(k.PushURL)
 	}
-	at, why := h.door.Settings().EndOf(k, now)
-	a.Ends, a.Because = page.MomentAt(at, now), because(why, h.door.Settings(), !k.Live(now))
-	allowed := h.door.Settings().AllowUserAPIKeyScopes
+	at, why := settings.EndOf(k.UserAPIKey, now)
+	a.EndsAt, a.Because = page.MomentAt(at, now), because(why, settings, a.Over)
+	if !a.Over {
+		a.Ends = ends(k.UserAPIKey, settings, now)
+	}
+	var works userkeys.Scopes
 	for _, name := range k.Scopes {
-		if !allowed.Has(name) {
+		if settings.AllowUserAPIKeyScopes.Has(name) {
+			works = append(works, name)
+		} else {
 			a.Off = append(a.Off, name)
 		}
 	}
+	a.Reach, a.Strong = reach(works, h.cfg.Keys.Catalog().Sentences(works))
 	return a
 }
 
@@ -260,7 +360,7 @@ func (h *Handlers) revoke(w http.ResponseWriter, r *http.Request, c site.Caller)
 	if err := h.cfg.Keys.Revoke(r.Context(), id, c); err != nil {
 		return err
 	}
-	return done(w, r, "revoked")
+	return doneTo(w, r, "revoked", url.Values{"key": {strconv.FormatInt(id, 10)}})
 }
 
 // revokeItself ends the key that asks. It may not name another, not even of the same user.
@@ -298,17 +398,15 @@ func (h *Handlers) revokeAll(w http.ResponseWriter, r *http.Request, c site.Call
 }
 
 // done answers a form of the apps page: a browser goes back to the list as it was.
-func done(w http.ResponseWriter, r *http.Request, what string) error {
+func done(w http.ResponseWriter, r *http.Request, what string) error { return doneTo(w, r, what, nil) }
+
+// doneTo is [done] with more parameters for the page.
+func doneTo(w http.ResponseWriter, r *http.Request, what string, more url.Values) error {
 	if gateway.WantsJSON(r) {
 		return door.Success(w)
 	}
-	l := parseAppList(r.PostForm)
-	q := url.Values{"done": {what}}
-	if l.Unused > 0 {
-		q.Set("unused", strconv.Itoa(l.Unused))
-	}
-	if l.Sort != "" {
-		q.Set("sort", l.Sort)
-	}
+	q := parseAppList(r.PostForm).values()
+	q.Set("done", what)
+	maps.Copy(q, more)
 	return door.Redirect(w, http.StatusSeeOther, door.AppsPath+"?"+q.Encode())
 }

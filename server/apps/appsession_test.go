@@ -88,21 +88,22 @@ func TestAppsPageShowsAppSessions(t *testing.T) {
 		f.Exec(`INSERT INTO userkeys_sessions (token_hash, user_id, data, expires_at, via_app, key_id, application_name, began_at)
 			VALUES ($1, 1, x'', $2, 1, $3, $4, $5)`, []byte{byte(i)}, fakesite.Now.Add(time.Hour).UnixMicro(), s.KeyID, s.ApplicationName, s.BeganAt.UnixMicro())
 	}
-	a := f.Do(fakesite.Call{Path: "/my/apps", As: "alice"}).Must(t, http.StatusOK)
-	for id, want := range map[string][]string{
-		"key-4": {"Signed in as you", "1 hour ago", "the app itself gave its key back", "Sign it out"},
-		"key-1": {"Signed in as you", "2 hours ago"},
-	} {
-		for _, text := range want {
-			if got := testkit.Inside(t, a.Text, id); !strings.Contains(got, text) {
-				t.Errorf("%s lacks %q: %s", id, text, got)
-			}
+	a := f.Do(fakesite.Call{Path: "/my/apps", As: "alice"})
+	a.Must(t, http.StatusOK, "Still signed in as you", "Keyless&lt;b&gt;", "Sign it out<span class=\"hidden\">: Gone", "Revoke all")
+	a.MustNot(t, "Sign it out<span class=\"hidden\">: Old", "Sign it out<span class=\"hidden\">: Keyless") // revoking a live key signs it out
+	if got := testkit.Inside(t, a.Text, "key-1"); !strings.Contains(got, "Signed in as you") || !strings.Contains(got, "2 hours ago") {
+		t.Errorf("the app with a live key reads %s", got)
+	}
+	ended := f.Do(fakesite.Call{Path: "/my/apps?show=ended", As: "alice"}).Must(t, http.StatusOK)
+	got := testkit.Inside(t, ended.Text, "key-4")
+	for _, text := range []string{"Signed in as you", "1 hour ago", "the app itself gave its key back"} {
+		if !strings.Contains(got, text) {
+			t.Errorf("the app that gave its key back lacks %q: %s", text, got)
 		}
 	}
-	if got := testkit.Inside(t, a.Text, "key-1"); strings.Contains(got, "Sign it out") {
-		t.Errorf("revoking a live key signs the app out: %s", got)
+	if strings.Contains(got, "Undo") {
+		t.Errorf("a key that its app has forgotten can come back: %s", got)
 	}
-	a.Must(t, http.StatusOK, "Signed in without a key", "Keyless&lt;b&gt;", "Revoke all")
 	f.Exec("DELETE FROM userkeys_keys")
 	f.Do(fakesite.Call{Path: "/my/apps", As: "alice"}).Must(t, http.StatusOK, "The apps that are signed in as you are signed out")
 }

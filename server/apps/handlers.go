@@ -5,6 +5,7 @@ package apps
 import (
 	"context"
 	"embed"
+	"time"
 
 	"userkeys"
 	"userkeys/outbox"
@@ -16,8 +17,9 @@ import (
 
 // Keys is what the handlers need of the authority.
 type Keys interface {
-	Apps(ctx context.Context, userID int64) ([]site.UserAPIKey, error)
-	EndedApps(ctx context.Context, userID int64) ([]site.UserAPIKey, error)
+	Apps(ctx context.Context, f site.AppFilter) (site.AppList, error)
+	// VisitApps notes that a user looks at their apps, and returns when the visit before ended; zero: there was none.
+	VisitApps(ctx context.Context, userID int64) (time.Time, error)
 	AppSessions(ctx context.Context, userID int64) ([]site.AppSession, error)
 	Revoke(ctx context.Context, keyID int64, by site.Caller) error
 	RevokeAll(ctx context.Context, userID int64, by site.Caller) (int, error)

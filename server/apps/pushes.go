@@ -44,7 +44,7 @@ func (p pushView) Trouble() bool {
 
 // pushViews returns, by key id, what the page shows of the pushes to live keys with a push URL. On a site that
 // pushes nothing there are none.
-func (h *Handlers) pushViews(ctx context.Context, keys []site.UserAPIKey, now time.Time) (map[int64]pushView, error) {
+func (h *Handlers) pushViews(ctx context.Context, keys []site.App, now time.Time) (map[int64]pushView, error) {
 	views := map[int64]pushView{}
 	var ids []int64
 	for _, k := range keys {
@@ -65,7 +65,7 @@ func (h *Handlers) pushViews(ctx context.Context, keys []site.UserAPIKey, now ti
 		}
 		p := states[k.ID]
 		views[k.ID] = pushView{
-			state: p.Health(now), Barred: outbox.Barred(h.door.Settings(), k),
+			state: p.Health(now), Barred: outbox.Barred(h.door.Settings(), k.UserAPIKey),
 			Off: page.MomentAt(p.OffAt, now), Failing: page.MomentAt(p.FailingSince, now),
 			Why: p.Problem.Sentence(), Delivered: page.MomentAt(p.DeliveredAt, now),
 		}

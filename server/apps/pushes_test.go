@@ -16,7 +16,9 @@ import (
 
 func TestAppsPageTellsHowPushesGo(t *testing.T) {
 	t.Parallel()
-	page := fakesite.NewWithPushed(t).Do(fakesite.Call{Path: "/my/apps", As: "alice"}).Must(t, http.StatusOK).Text
+	f := fakesite.NewWithPushed(t)
+	page := f.Do(fakesite.Call{Path: "/my/apps", As: "alice"}).Must(t, http.StatusOK).Text
+	page += f.Do(fakesite.Call{Path: "/my/apps?show=ended", As: "alice"}).Must(t, http.StatusOK).Text
 	for _, tt := range []struct {
 		name      string
 		id        int

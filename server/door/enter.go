@@ -107,6 +107,7 @@ func (d *Door) enterBrowser(rt Route, w http.ResponseWriter, r *http.Request) (c
 	}
 	c.Address = stateOf(r).ip
 	if c.SignedIn() {
+		c.Device = site.DeviceName(r.UserAgent())
 		stateOf(r).caller = c
 		SetUsername(w, c.User.Username)
 	}

@@ -74,6 +74,7 @@ func Sentence(s string) string {
 type Moment struct {
 	ISO      string // for machines
 	Absolute string // 2 Nov 2026, 15:04 UTC
+	Day      string // 2 Nov 2026
 	Relative string // 3 days ago, in 2 hours
 }
 
@@ -83,7 +84,10 @@ func MomentAt(t, now time.Time) Moment {
 		return Moment{}
 	}
 	t = t.UTC()
-	return Moment{ISO: t.Format(time.RFC3339), Absolute: t.Format("2 Jan 2006, 15:04 MST"), Relative: relative(t, now)}
+	return Moment{
+		ISO: t.Format(time.RFC3339), Absolute: t.Format("2 Jan 2006, 15:04 MST"), Day: t.Format("2 Jan 2006"),
+		Relative: relative(t, now),
+	}
 }
 
 // Known tells whether there is a time to show.

@@ -20,7 +20,7 @@ import (
 type Authority interface {
 	gateway.Checker
 	Look(ctx context.Context, key string) (userkeys.Access, time.Time, error)
-	Apps(ctx context.Context, userID int64) ([]site.UserAPIKey, error)
+	Apps(ctx context.Context, f site.AppFilter) (site.AppList, error)
 	ChargePushSecret(a userkeys.Access) error
 	Catalog() *userkeys.Catalog
 }

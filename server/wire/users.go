@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -83,18 +82,18 @@ func (h *Handlers) user(w http.ResponseWriter, r *http.Request, c site.Caller) e
 // staff tells whether u is an administrator or a moderator.
 func staff(u site.User) bool { return u.Admin || u.Moderator }
 
+// mostKeys is how many of a user's keys are listed with the user; the page of their apps has all.
+const mostKeys = 1000
+
 // liveKeys lists a user's keys, the one longest unused first.
 func (h *Handlers) liveKeys(r *http.Request, userID int64) ([]appKeyJSON, error) {
-	keys, err := h.cfg.Authority.Apps(r.Context(), userID)
+	f := site.AppFilter{UserID: userID, LongestFirst: true, Limit: mostKeys}
+	list, err := h.cfg.Authority.Apps(r.Context(), f)
 	if err != nil {
 		return nil, err
 	}
-	slices.SortStableFunc(keys, func(a, b site.UserAPIKey) int { return a.LastUsedAt.Compare(b.LastUsedAt) })
 	var out []appKeyJSON
-	for _, k := range keys {
-		if !k.Live(h.door.Now()) {
-			continue
-		}
+	for _, k := range list.Apps {
 		shown := appKeyJSON{
 			ID: k.ID, ApplicationName: k.ApplicationName, Scopes: h.cfg.Authority.Catalog().Sentences(k.Scopes),
 			CreatedAt: notify.WireTime(k.CreatedAt), LastUsedAt: notify.WireTime(k.LastUsedAt),

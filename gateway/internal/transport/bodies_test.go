@@ -163,28 +163,47 @@ func TestBodyThatIsNotTakenInTime(t *testing.T) {
 	})
 }
 
-// A body that the website has not taken when its answer is over is sent no longer than its request's context lasts.
+// A body that the website does not take is not sent for ever when the answer is over, also where nothing else has a
+// deadline.
 func TestBodyThatNobodyTakes(t *testing.T) {
 	t.Parallel()
-	l := nettest.ListenPipe()
-	ended := make(chan struct{})
-	u := newUpstreamOn(t, l, func(_ int, c net.Conn, _ *bufio.Reader) {
-		_, _ = http.ReadRequest(bufio.NewReaderSize(c, 16)) // and nothing of the body beyond that
-		_, _ = io.WriteString(c, okAnswer)
-		_, _ = io.WriteString(c, "x") // nobody reads it
-		close(ended)
-	})
-	cfg := u.config()
-	cfg.Dial, cfg.HeaderTimeout = l.Dial, 0
-	ctx, cancel := context.WithCancel(t.Context())
-	mustBeOK(t, direct(t, cfg), u.request(t, "POST", strings.NewReader(strings.Repeat("x", maxBody))).WithContext(ctx))
-	cancel()
-	select {
-	case <-ended:
-	case <-time.After(nettest.Patience):
-		t.Error("the connection is still held")
+	for name, late := range map[string]bool{"a piece on its way": false, "a later piece": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l := nettest.ListenPipe()
+			ended := make(chan struct{})
+			u := newUpstreamOn(t, l, func(_ int, c net.Conn, _ *bufio.Reader) {
+				defer close(ended)
+				r, err := http.ReadRequest(bufio.NewReaderSize(c, 16))
+				if err != nil {
+					return
+				}
+				if !late {
+					_, _ = io.ReadFull(r.Body, make([]byte, 16))
+				}
+				_, _ = io.WriteString(c, okAnswer)
+				_, _ = io.WriteString(c, "x") // nobody reads it
+			})
+			defer l.Close()
+			cfg := u.config()
+			cfg.Dial, cfg.HeaderTimeout = l.Dial, 0
+			open := make(chan struct{})
+			r := u.request(t, "POST", &gated{strings.NewReader(strings.Repeat("x", maxBody)), open})
+			r.ContentLength = maxBody
+			if !late {
+				close(open)
+			}
+			mustBeOK(t, direct(t, cfg), r)
+			if late {
+				close(open)
+			}
+			select {
+			case <-ended:
+			case <-time.After(nettest.Patience):
+				t.Fatal("the connection is still held")
+			}
+		})
 	}
-	_ = l.Close()
 }
 
 // A body that fails ends its request with its own error; the website does not take what came for all.
@@ -278,4 +297,21 @@ func (c *closing) Close() error {
 	time.Sleep(time.Millisecond) // so that who does not wait is seen
 	c.closed.Store(true)
 	return nil
+}
+
+// The connection of a small POST is used again, whoever is done first: the goroutine that sent it or its handler, which
+// has then ended the request's context.
+func TestSmallPostsShareAConnection(t *testing.T) {
+	t.Parallel()
+	const posts = 500
+	u := newUpstream(t, answering(ok))
+	tr := direct(t, u.config())
+	for range posts {
+		ctx, cancel := context.WithCancel(t.Context())
+		mustBeOK(t, tr, u.request(t, "POST", strings.NewReader("body")).WithContext(ctx))
+		cancel()
+	}
+	if n := u.came(); n > posts/100 {
+		t.Errorf("%d connections for %d requests", n, posts)
+	}
 }

@@ -51,8 +51,7 @@ type roundTrip struct {
 	body    io.Reader     // of the answer, as http.ReadResponse returns it
 	sent    chan struct{} // closed when the request's body is read no more; nil: it has none
 
-	// The context of the request is watched while the connection is used: when it ends, the connection is closed.
-	unwatch func() bool  // false: the context has ended
+	unwatch func() bool  // ends the wait for the end of the request's context; false: it has ended
 	users   atomic.Int32 // of the connection: one sends the request's body, one reads the answer
 	spoilt  atomic.Bool  // the connection is for no other request
 	ended   atomic.Bool  // nothing of the answer is read any more
@@ -107,7 +106,8 @@ func (x *roundTrip) reason(err error) error {
 }
 
 // grace is how long is waited for what must be nearly there: the answer of a website that has hung up on the
-// request's body, and the failure of the body that has also ended the request's context.
+// request's body, the failure of the body that has also ended the request's context, and the website that has yet to
+// take a piece of a body which it has answered already.
 const grace = 500 * time.Millisecond
 
 // sendBody sends the request's body while the answer is awaited, which may begin before.
@@ -145,6 +145,9 @@ func (x *roundTrip) copyBody() (ofBody, ofConn error) {
 		}
 		if n > 0 {
 			_ = x.link.SetWriteDeadline(x.t.deadline())
+			if x.ended.Load() {
+				x.hurry()
+			}
 			if _, err := x.link.Write((*buf)[:n]); err != nil {
 				return nil, err
 			}
@@ -156,6 +159,9 @@ func (x *roundTrip) copyBody() (ofBody, ofConn error) {
 		}
 	}
 }
+
+// hurry sets the deadline of a piece of the request's body when the answer is over.
+func (x *roundTrip) hurry() { _ = x.link.SetWriteDeadline(x.t.cfg.Now().Add(grace)) }
 
 // awaitBody returns when the request's body is read no more, so that it may be sent again, or the context has ended.
 func (x *roundTrip) awaitBody() {
@@ -190,7 +196,7 @@ func (x *roundTrip) receive() (*http.Response, error) {
 	}
 	x.mu.Unlock()
 	if res.Body == http.NoBody {
-		x.release(true)
+		x.end()
 	} else {
 		x.body, res.Body = res.Body, x
 	}
@@ -227,13 +233,24 @@ func (x *roundTrip) readHeader() (*http.Response, error) {
 func (x *roundTrip) Read(p []byte) (int, error) {
 	n, err := x.body.Read(p)
 	switch {
-	case err == io.EOF && x.ended.CompareAndSwap(false, true):
-		x.release(true)
-	case err != nil && err != io.EOF:
+	case err == io.EOF:
+		x.end()
+	case err != nil:
 		_ = x.Close()
 		err = x.reason(err)
 	}
 	return n, err
+}
+
+// end says that the answer is there to its end.
+func (x *roundTrip) end() {
+	if !x.ended.CompareAndSwap(false, true) {
+		return
+	}
+	if x.users.Load() > 1 {
+		x.hurry()
+	}
+	x.release(x.unwatch())
 }
 
 // Close ends the reading of the answer's body, also by another goroutine. What has not been read is lost, and the
@@ -241,6 +258,7 @@ func (x *roundTrip) Read(p []byte) (int, error) {
 func (x *roundTrip) Close() error {
 	if x.ended.CompareAndSwap(false, true) {
 		x.abort()
+		x.unwatch()
 		x.release(false)
 	}
 	return nil
@@ -255,9 +273,9 @@ func (x *roundTrip) release(whole bool) {
 	if x.users.Add(-1) > 0 {
 		return
 	}
-	if x.unwatch() && !x.spoilt.Load() {
-		x.t.putIdle(x.link)
-	} else {
+	if x.spoilt.Load() {
 		x.abort()
+	} else {
+		x.t.putIdle(x.link)
 	}
 }

@@ -24,7 +24,8 @@ const (
 const StoreHelp = `Keys are stored in a folder of your own (USERKEYS_CONFIG_DIR chooses another),
 encrypted with a secret in the system's keychain. Without a keychain they are
 encrypted with a passphrase, which is asked for or read from
-USERKEYS_PASSPHRASE. With --keystore plain, or USERKEYS_KEYSTORE=plain, they are
+USERKEYS_PASSPHRASE. On Linux it is asked for once a session: the kernel remembers
+it for 12 hours, until you sign out, or until userkeys lock. With --keystore plain, or USERKEYS_KEYSTORE=plain, they are
 not encrypted: everybody who can read your files can read them.`
 
 // Open returns the person's key store, as the command line and the environment choose it.
@@ -52,7 +53,11 @@ func OpenAsking(cmd *cobra.Command, ask func(fresh bool) (string, error)) (*keys
 	if err != nil {
 		return nil, cli.Exitf(cli.ExitUsage, "%s", cli.Public(err))
 	}
-	return keystore.Open(keystore.Config{Dir: dir, Keeping: keeping, Passphrase: ask}), nil
+	cfg := keystore.Config{Dir: dir, Keeping: keeping, Passphrase: ask}
+	if _, said := os.LookupEnv(cli.PassphraseEnv); !said {
+		cfg.Session = keystore.SystemSession{}
+	}
+	return keystore.Open(cfg), nil
 }
 
 // AskPassphrase returns a function that reads the passphrase from the environment,

@@ -1,5 +1,5 @@
 // Package keycmd has the commands that get, use and end keys: login, call, sites,
-// key, renew and logout.
+// key, renew, logout and lock.
 package keycmd
 
 import "github.com/spf13/cobra"
@@ -8,5 +8,6 @@ import "github.com/spf13/cobra"
 func Commands() []*cobra.Command {
 	return []*cobra.Command{
 		newLoginCommand(), newSitesCommand(), newCallCommand(), newKeyCommand(), newRenewCommand(), newLogoutCommand(),
+		newLockCommand(),
 	}
 }
