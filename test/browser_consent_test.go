@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/chromedp/chromedp"
+	"github.com/google/go-cmp/cmp"
 
 	"userkeys/internal/testkit"
 )
@@ -66,5 +67,30 @@ func TestChromiumAChoiceShowsAtOnceWhatItChanges(t *testing.T) {
 	open(t, app, b.Text("#user-api-key-payload"))
 	if got := s.Keys()[0].Scopes.String(); got != "read" {
 		t.Errorf("granted %q", got)
+	}
+}
+
+// TestChromiumWhatAScreenReaderSaysOfAQuestion compares names, descriptions and order with what the page is to say.
+func TestChromiumWhatAScreenReaderSaysOfAQuestion(t *testing.T) {
+	t.Parallel()
+	b := testkit.Chromium(t)
+	s := pagesOf(t)
+	s.Set("title", "Birdwatchers")
+	s.Set("allow_user_api_key_scopes", "read|write")
+	b.Open(s.URL + s.App("web", "read,write").Path())
+	signIn(b, "alice", testkit.Password)
+	b.At("Allow an app")
+	b.Until(`!document.getElementById("approve").disabled`)
+	want := []string{
+		"link: Skip to content", "link: Birdwatchers", "link: Apps", "link: Account", "button: Sign out alice",
+		"heading: Allow an app to use your account on Birdwatchers?",
+		"heading: If you approve, the answer is", "heading: It calls itself", "heading: It wants to",
+		"checkbox: read, write, change and delete everything that you can (This app could act as you. It could write, change and delete in your name, without asking again. Approve only if you trust it with all of that.)",
+		"checkbox: read everything that you can read",
+		"heading: For how long", "combobox: End it sooner",
+		"button: Not you? Switch account", "button: Deny", "button: Approve", "button: Approve reading only",
+	}
+	if diff := cmp.Diff(want, b.Heard("heading", "link", "checkbox", "combobox", "button")); diff != "" {
+		t.Error(diff)
 	}
 }

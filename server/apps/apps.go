@@ -63,6 +63,9 @@ type appView struct {
 	CanUndo  bool
 }
 
+// Short is the name for the buttons, whose pages have it in full.
+func (a appView) Short() string { return userkeys.Shorten(a.Name, 60) }
+
 // guestView is an app that is signed in without a live key.
 type guestView struct {
 	KeyID int64 // of a key that it gave back; 0: it had none

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"time"
 
@@ -112,7 +113,7 @@ func loginCommand(open func(ctx context.Context, address string) error) *cobra.C
 	f.BoolVar(&l.noBrowser, "no-browser", false, "print the address, and do not open a browser")
 	f.BoolVar(&l.asJSON, "json", false, "print what was stored as JSON, without the key")
 	f.StringVar(&l.scopes, "scopes", "read", "scopes to ask for, separated by commas")
-	f.StringVar(&l.name, "name", "userkeys", "name of the app that the person sees")
+	f.StringVar(&l.name, "name", appName(os.Hostname()), "name of the app that the person sees")
 	f.StringVar(&l.account, "account", "", "name for this key, if the site does not tell whose it is")
 	f.StringVar(&l.clientID, "client-id", "", "client id of the app (default: one id for this installation)")
 	f.StringVar(&l.pushURL, "push-url", "",
@@ -121,6 +122,14 @@ func loginCommand(open func(ctx context.Context, address string) error) *cobra.C
 	f.DurationVar(&l.timeout, "timeout", 10*time.Minute, "how long to wait for the person")
 	f.String("keystore", "", "how to store keys: keychain, passphrase or plain")
 	return cmd
+}
+
+// appName names the app and the machine that it runs on, so that a person tells several apart.
+func appName(host string, err error) string {
+	if host = userkeys.Printable(strings.TrimSpace(host)); err != nil || host == "" {
+		return "userkeys"
+	}
+	return "userkeys on " + userkeys.Shorten(host, 80)
 }
 
 func (l *login) run(ctx context.Context, site string) error {

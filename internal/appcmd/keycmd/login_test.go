@@ -270,3 +270,23 @@ func TestLoginOpensTheBrowserUnlessToldNotTo(t *testing.T) {
 		}
 	}
 }
+
+// TestLoginNamesTheDevice: a person who has the program on several machines can tell its keys apart.
+func TestLoginNamesTheDevice(t *testing.T) {
+	t.Parallel()
+	for host, want := range map[string]string{
+		"laptop": "userkeys on laptop", "": "userkeys", " \n": "userkeys", "m\u00fcller-pc": "userkeys on m\u00fcller-pc",
+		strings.Repeat("h", 300): "userkeys on " + strings.Repeat("h", 80) + "...",
+	} {
+		if got := appName(host, nil); got != want {
+			t.Errorf("%q: %q, want %q", host, got, want)
+		}
+	}
+	if got := appName("laptop", errors.New("no name")); got != "userkeys" {
+		t.Errorf("a machine that does not know its name: %q", got)
+	}
+	name := loginCommand(nil).Flags().Lookup("name").DefValue
+	if host, err := os.Hostname(); name != appName(host, err) {
+		t.Errorf("the default is %q", name)
+	}
+}
