@@ -326,6 +326,9 @@ func (p photographer) settings(t *testing.T, s *testkit.Site) {
 	p.Open(s.URL + "/user-api-key/settings")
 	signIn(p.Browser, "root", testkit.Password)
 	p.At("Settings")
+	p.click("settings-all")
+	p.Open(s.URL + "/user-api-key/settings?q=address+app")
+	p.click("settings-found")
 	p.Do(chromedp.SetValue("#allowed_user_api_auth_redirects-value", "javascript:alert(1)//"),
 		chromedp.Click("#allowed_user_api_auth_redirects button"))
 	p.Until(`document.getElementById("allowed_user_api_auth_redirects-error")`)

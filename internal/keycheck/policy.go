@@ -13,12 +13,12 @@ import (
 	"userkeys/site"
 )
 
-// policy is the settings in force, with what is derived from them. It is replaced as a whole, and records that were
-// made under an older policy are then forgotten.
+// policy is the settings in force, with what is derived from them. It is never changed, but replaced when settings
+// change; then every record of the table is read again.
 type policy struct {
 	settings site.Settings
 	limits   limit.Limits
-	// userLimits are those of all keys of a user together; zero: none.
+	// userLimits are the limits of all keys of a user together; zero: there are none.
 	userLimits limit.Limits
 	edge       *site.Edge
 	profiles   bool // see Config.Profiles
@@ -27,13 +27,15 @@ type policy struct {
 	standings map[string]*standing
 }
 
-// standing is what many keys have in common, with their routes in the form that the check needs.
+// standing is what keys with the same scopes, whose owners have the same rights, have in common. routes are those that
+// the scopes allow.
 type standing struct {
 	userkeys.Standing
 	routes []userkeys.Route
 }
 
-// maxStandings bounds how many standings are shared. Above that all are forgotten and made again.
+// maxStandings bounds how many standings a policy remembers. When there are more, it begins anew with none; records
+// keep those that they have.
 const maxStandings = 10_000
 
 func newPolicy(s site.Settings) *policy {
@@ -46,8 +48,8 @@ func newPolicy(s site.Settings) *policy {
 	}
 }
 
-// standing returns the standing of a key under p. Only scopes that the site allows now count (SC5), so that removing
-// a scope from the setting takes it from every key.
+// standing returns the standing of a key under p. Only scopes that the site allows now count (SC5), so a scope that is
+// removed from the setting is taken from every key.
 func (p *policy) standing(c *userkeys.Catalog, k site.StoredKey) *standing {
 	scopes := slices.DeleteFunc(slices.Clone(k.Scopes), func(n string) bool {
 		return !p.settings.AllowUserAPIKeyScopes.Has(n)

@@ -8,19 +8,20 @@ import (
 	"userkeys/site"
 )
 
-// seenEvery is how often it is stored that a user is active.
+// seenEvery is how often it is written at most that a user was seen.
 const seenEvery = time.Minute
 
-// presence gathers the users whose apps said that the user is looking at them (Discourse-Present). Requests without
-// that header do not use it.
+// presence gathers when users were seen: when an app has sent the header Discourse-Present, which says that its user
+// is looking at it.
 type presence struct {
 	mu    sync.Mutex
 	users map[int64]sighting
 }
 
+// sighting is when a user was seen last, and the latest such time that was written.
 type sighting struct{ noted, written time.Time }
 
-// note notes that a user was seen.
+// note notes that a user was seen at a time.
 func (s *presence) note(userID int64, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -2,8 +2,8 @@ package limit
 
 import "time"
 
-// The most that [Limits] can ask for; more counts as this much. A key's log of
-// the minute is then at most 128 KiB, and a step of the day fits its word.
+// The greatest [Limits]; greater ones count as these. With them the stamps of a minute take at most 128 KiB, and the
+// count of a step fits into 24 bits.
 const (
 	MaxMinute = 1<<16 - 1
 	MaxDay    = fullStep - 1

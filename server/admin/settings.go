@@ -16,16 +16,19 @@ import (
 
 // settingsPage shows every site setting.
 type settingsPage struct {
-	Settings []settingView
-	Saved    string // name of the setting that was just saved
-	Failed   string // ... or refused
-	Again    string // where to sign in again first; empty: there is no need
+	Groups []shownGroup
+	Search string       // what somebody looks for; empty: everything is shown
+	Saved  *settingView // the setting that was just saved
+	Failed *settingView // ... or refused
+	Again  string       // where to sign in again first; empty: there is no need
 }
 
 // settingView is one setting on the page.
 type settingView struct {
 	site.Setting
+	Title    string // in the words of people
 	Value    string // as the field shows it; a list has one element a line
+	Now      string // the value in words
 	Was      string // the default in words
 	Changed  bool
 	Pinned   bool
@@ -34,11 +37,13 @@ type settingView struct {
 	Warnings []string
 	Error    string
 	Saved    bool
+	Open     bool // its field is shown
 }
 
 // showSettings shows an administrator every setting.
 func (h *Handlers) showSettings(w http.ResponseWriter, r *http.Request, c site.Caller) error {
-	p := h.settingsPage(r.URL.Query().Get("saved"), "", "", "")
+	query := r.URL.Query()
+	p := h.settingsPage(settingsView{search: query.Get("q"), saved: query.Get("saved")})
 	var err error
 	if p.Again, err = h.door.AgainURL(r, door.SettingsPath); err != nil {
 		return err
@@ -132,7 +137,8 @@ func (h *Handlers) settingRefused(w http.ResponseWriter, r *http.Request, c site
 		typed = ""
 	}
 	why := page.Sentence(strings.TrimPrefix(e.Public, d.Name+": "))
-	return h.pages.settings.Show(w, c, e.Code.Status(), h.settingsPage("", d.Name, typed, why))
+	shown := h.settingsPage(settingsView{wrong: d.Name, typed: typed, why: why})
+	return h.pages.settings.Show(w, c, e.Code.Status(), shown)
 }
 
 // fieldValue is a form's value as [site.Settings.Set] takes it: a list is
@@ -144,31 +150,41 @@ func fieldValue(d site.Setting, value string) string {
 	return strings.Join(strings.FieldsFunc(value, func(r rune) bool { return r == '\n' || r == '\r' }), "|")
 }
 
-// settingsPage shows the settings in force; the one called wrong with what was typed and why it was refused.
-func (h *Handlers) settingsPage(saved, wrong, typed, why string) settingsPage {
+// settingsView says what the page shows besides the settings in force: the one that was saved, or the one that was
+// refused, with what was typed and why.
+type settingsView struct{ search, saved, wrong, typed, why string }
+
+func (h *Handlers) settingsPage(s settingsView) settingsPage {
 	inForce := h.door.Settings()
-	p := settingsPage{Failed: wrong}
+	p := settingsPage{Search: strings.TrimSpace(s.search)}
+	views := map[string]settingView{}
 	for _, d := range site.AllSettings() {
 		v := h.settingView(d, inForce)
-		if d.Name == saved {
-			p.Saved, v.Saved = d.Name, true
+		if d.Name == s.saved {
+			v.Saved, p.Saved = true, &v
 		}
-		if d.Name == wrong {
-			v.Value, v.Error = typed, why
+		if d.Name == s.wrong {
+			v.Value, v.Error, p.Failed = s.typed, s.why, &v
 		}
 		v.Rows = min(max(strings.Count(v.Value, "\n")+1, 2), 10)
-		p.Settings = append(p.Settings, v)
+		views[d.Name] = v
 	}
+	p.Groups = groupSettings(views, p.Search)
 	return p
 }
 
 func (h *Handlers) settingView(d site.Setting, inForce site.Settings) settingView {
-	v := settingView{Setting: d, Pinned: h.cfg.Settings.Pinned(d.Name), Was: inWords(d, d.Default)}
+	v := settingView{
+		Setting: d, Title: titleOf(d.Name), Pinned: h.cfg.Settings.Pinned(d.Name), Was: inWords(d, d.Default),
+	}
 	v.Value, _ = inForce.Value(d.Name) // the table knows its own names
-	v.Changed = v.Value != d.Default
+	v.Changed, v.Now = v.Value != d.Default, inWords(d, v.Value)
 	switch {
 	case d.Secret:
-		v.Set, v.Value = v.Value != "", ""
+		v.Set, v.Value, v.Now = v.Value != "", "", "not set"
+		if v.Set {
+			v.Now = "set"
+		}
 	case d.Kind == site.SettingList:
 		v.Value = strings.ReplaceAll(v.Value, "|", "\n")
 	}

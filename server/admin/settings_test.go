@@ -113,3 +113,49 @@ func TestSettingsWarnOfPublicSuffixes(t *testing.T) {
 	f.Do(fakesite.Call{Path: "/user-api-key/settings?saved=allowed_user_api_auth_redirects", As: "root"}).
 		Must(t, http.StatusOK, "anybody can register a name under github.io")
 }
+
+// TestSettingsHaveTitles: every setting is in one group, under a title of its own.
+func TestSettingsHaveTitles(t *testing.T) {
+	t.Parallel()
+	f := fakesite.New(t)
+	text := f.Do(fakesite.Call{Path: "/user-api-key/settings", As: "root"}).Text
+	titles := map[string]string{}
+	for _, d := range site.AllSettings() {
+		if n := strings.Count(text, `id="`+d.Name+`"`); n != 1 {
+			t.Errorf("%s stands %d times on the page", d.Name, n)
+		}
+		title := testkit.Inside(t, text, d.Name+"-title")
+		if title == d.Name || title == "" || titles[title] != "" {
+			t.Errorf("the title of %s is %q, as that of %s", d.Name, title, titles[title])
+		}
+		titles[title] = d.Name
+	}
+}
+
+// TestSettingsSearch finds by name, older name, title and summary; what is found is open.
+func TestSettingsSearch(t *testing.T) {
+	t.Parallel()
+	f := fakesite.New(t)
+	for query, want := range map[string][]string{
+		"auth_redirects":                 {"allowed_user_api_auth_redirects"},
+		"PUSH%20receivers":               {"allowed_user_api_push_urls", "allowed_internal_hosts", "push_api_secret_key"},
+		"expire_user_api_keys_days":      {"revoke_user_api_keys_unused_days"},
+		"secret%20scanners":              {"user_api_key_prefix"},
+		"no%20such%20setting%20at%20all": nil,
+	} {
+		a := f.Do(fakesite.Call{Path: "/user-api-key/settings?q=" + query, As: "root"})
+		a.Must(t, http.StatusOK, "Show all settings")
+		for _, name := range want {
+			a.Must(t, http.StatusOK, `id="`+name+`"`)
+		}
+		if n := strings.Count(a.Text, "<details open>"); n != len(want) || strings.Contains(a.Text, "<details>") {
+			t.Errorf("%s: %d are found and open", query, n)
+		}
+	}
+	f.Do(fakesite.Call{Path: "/user-api-key/settings?q=%3Cb%3Ex", As: "root"}).Must(t, http.StatusOK, "There is no setting with").MustNot(t, "<b>x")
+	a := f.Do(save("title", " "))
+	a.Must(t, http.StatusBadRequest, "<details open>")
+	if n := strings.Count(a.Text, "<details open>"); n != 1 {
+		t.Errorf("after a refusal %d are open", n)
+	}
+}
