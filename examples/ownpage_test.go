@@ -82,7 +82,7 @@ func TestOwnPage(t *testing.T) {
 	if a := app.Call("GET", "/notes"); !a.IsRefused() {
 		t.Errorf("the key works after it was taken back: %d %s", a.StatusCode, a.Body)
 	}
-	anna.Get("/apps").Must(t, 200, "taken back")
+	anna.Get("/apps").Must(t, 200, "No app may use your notebook")
 }
 
 // TestOwnPageRefuses: a no, a question of another user, and a form of another website give nothing.

@@ -386,11 +386,11 @@ func TestChromiumFirstAdministratorAndSettings(t *testing.T) {
 	if pinned := testkit.Eval[int](b, `document.querySelectorAll("#title form").length`); pinned != 0 {
 		t.Error("a pinned setting can be changed")
 	}
-	set := func(value string) {
-		b.Do(chromedp.SetValue("#max_user_api_reqs_per_minute-value", value),
-			chromedp.Click("#max_user_api_reqs_per_minute button"))
+	set := func(name, value string) {
+		b.Do(chromedp.Click("details:has(#"+name+") > summary"), chromedp.SetValue("#"+name+"-value", value),
+			chromedp.Click("#"+name+" button"))
 	}
-	set("7")
+	set("max_user_api_reqs_per_minute", "7")
 	b.Until(`document.querySelector("#max_user_api_reqs_per_minute .good")`)
 	if got := s.Authority.Settings().MaxUserAPIReqsPerMinute; got != 7 {
 		t.Errorf("saved 7, in force is %d", got)
@@ -398,10 +398,11 @@ func TestChromiumFirstAdministratorAndSettings(t *testing.T) {
 	proper(t, b)
 	b.Press(`#max_user_api_reqs_per_minute button[value="reset"]`)
 	b.Until(`document.getElementById("max_user_api_reqs_per_minute-value")?.value === "20"`)
-	b.Do(chromedp.SetValue("#allowed_user_api_auth_redirects-value", "javascript:alert(1)//"),
-		chromedp.Click("#allowed_user_api_auth_redirects button"))
+	set("allowed_user_api_auth_redirects", "javascript:alert(1)//")
 	b.Until(`document.getElementById("allowed_user_api_auth_redirects-error")`)
 	proper(t, b)
+	b.Open(s.URL + "/user-api-key/settings#allowed_user_api_push_urls") // as other pages link to it
+	b.Until(`document.querySelector("details:has(#allowed_user_api_push_urls)").open`)
 }
 
 // The pages of refused requests and of unknown addresses.

@@ -123,8 +123,8 @@ func TestNotifierFromButtonToDisconnect(t *testing.T) {
 	want(page, "the site said", "403 invalid_access")
 	page, _ = p.press(app, "/disconnect", nil)
 	want(page, "The key has revoked itself", "Connect to The Noticeboard")
-	apps, _ := p.open(site + "/my/apps")
-	want(apps, "Notifier", "revoked")
+	apps, _ := p.open(site + "/my/apps?show=ended")
+	want(apps, "Notifier", "the app itself gave its key back")
 }
 
 func TestNotifierNoticesThatItsKeyWasRevoked(t *testing.T) {

@@ -32,7 +32,7 @@ func TestAUserGivesAnAppAKey(t *testing.T) {
 		if !app.Call("GET", "/session/current.json").IsRefused() {
 			t.Error("a revoked key is accepted")
 		}
-		undo := alice.Get("/my/apps").Must(t, http.StatusOK, "Undo")
+		undo := alice.Get("/my/apps?show=ended").Must(t, http.StatusOK, "Undo")
 		alice.Submit(undo, "/user-api-key/undo-revoke").Must(t, http.StatusSeeOther)
 		app.Call("GET", "/session/current.json").Must(t, http.StatusOK)
 		app.Call("POST", "/user-api-key/revoke").Must(t, http.StatusOK, `{"success":"OK"}`)
