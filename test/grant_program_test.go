@@ -136,8 +136,8 @@ func TestTheSiteShowsTheQuestion(t *testing.T) {
 				sprint(`{"apps":[{"id":%d,"user_id":%d,`, key.ID, key.UserID), `"localized_scopes":[`, `"can_undo":false`, `"destination":"copy"`)
 			alice.Call("POST", "/user-api-key/revoke.json", sprint(`{"id":"%d"}`, key.ID)).Must(sc.t, http.StatusOK)
 			sc.check(app.Call("GET", "/session/current.json"), deadKey)
-			alice.Call("GET", "/user-api-key/apps.json", "").Must(sc.t, http.StatusOK, `{"apps":[],`, `"ended":1`)
-			alice.Call("GET", "/user-api-key/apps.json?show=ended", "").Must(sc.t, http.StatusOK, `"can_undo":true`)
+			alice.Call("GET", "/user-api-key/apps.json", "").Must(sc.t, http.StatusOK, `"ended":1`).MustNot(sc.t, "App framed")
+			alice.Call("GET", "/user-api-key/apps.json?show=ended", "").Must(sc.t, http.StatusOK, "App framed", `"can_undo":true`)
 		})
 		sc.row("the way back, and a no that a program on the user's machine is told", func(sc *scene) {
 			alice.Call("POST", "/user-api-key.json", yes(question(sc, alice, loopback("back")))).Must(sc.t, http.StatusOK,
