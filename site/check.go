@@ -11,6 +11,10 @@ import (
 	"userkeys"
 )
 
+// AdminCan begins the end of a refusal's text, which says what an administrator can do about it. Programs read the
+// whole text; pages show the end to administrators only, so that nobody can be sent to talk one into it.
+const AdminCan = "an administrator can "
+
 // CheckedRequest is a request that a site would grant, with all that a page shows.
 type CheckedRequest struct {
 	AuthorizationRequest                    // as asked
@@ -125,7 +129,7 @@ func (r AuthorizationRequest) checkScopes(s Settings, c *userkeys.Catalog, clien
 		case !known:
 			return refuse("this site knows no scope %s; it allows %s", userkeys.Quoted(name), scopeList(s.AllowUserAPIKeyScopes))
 		case !allowed:
-			return refuse("this site does not allow the scope %s, only %s; an administrator can add it to "+
+			return refuse("this site does not allow the scope %s, only %s; "+AdminCan+"add it to "+
 				"allow_user_api_key_scopes", name, scopeList(s.AllowUserAPIKeyScopes))
 		}
 	}
@@ -180,7 +184,7 @@ func (s Settings) CheckRedirect(authRedirect string) (userkeys.Redirect, error) 
 	if s.AllowUserAPILoopbackRedirect && to.Scheme() == "http" && to.Hostname() == "localhost" {
 		public += "the app can use 127.0.0.1 in place of localhost, which is allowed on any port, or "
 	}
-	public += "an administrator can allow it with this line in allowed_user_api_auth_redirects: " + to.SuggestedRule()
+	public += AdminCan + "allow it with this line in allowed_user_api_auth_redirects: " + to.SuggestedRule()
 	return userkeys.Redirect{}, &userkeys.Error{
 		Code: userkeys.RedirectNotAllowed, Reason: "redirect not allowed",
 		Public: public,

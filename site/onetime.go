@@ -64,7 +64,7 @@ func (s Settings) AllowsOneTimePasswords() error {
 	}
 	return &userkeys.Error{
 		Code: userkeys.ScopeNotAllowed, Reason: "scope not allowed",
-		Public: "this site gives no one-time passwords; an administrator can add the scope one_time_password to " +
+		Public: "this site gives no one-time passwords; " + AdminCan + "add the scope one_time_password to " +
 			"allow_user_api_key_scopes",
 	}
 }

@@ -46,7 +46,7 @@ func (s Settings) CheckRegistration(c Client, catalog *userkeys.Catalog) error {
 			return &userkeys.Error{
 				Code: userkeys.ScopeNotAllowed, Reason: "scope not allowed",
 				Public: "this site registers no clients for the scope " + userkeys.Quoted(name) +
-					"; an administrator can add it to allow_user_api_key_client_scopes",
+					"; " + AdminCan + "add it to allow_user_api_key_client_scopes",
 			}
 		}
 	}

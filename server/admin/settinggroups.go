@@ -26,7 +26,7 @@ var settingGroups = []settingGroup{
 	{"lifetime", "How long keys live", []string{
 		"revoke_user_api_keys_unused_days", "revoke_user_api_keys_maxlife_days", "max_user_api_key_expiry_days",
 	}},
-	{"limits", "How often keys and addresses may ask", []string{
+	{"limits", "Rate limits", []string{
 		"max_user_api_reqs_per_minute", "max_user_api_reqs_per_day",
 		"max_user_api_reqs_per_user_per_minute", "max_user_api_reqs_per_user_per_day",
 		"max_reqs_per_ip_per_minute", "max_reqs_per_ip_per_10_seconds", "max_reqs_per_ip_mode",
@@ -44,7 +44,7 @@ var settingGroups = []settingGroup{
 		"allow_user_api_key_client_scopes", "unused_registered_user_api_key_clients_days",
 		"user_api_key_clients_create_per_day", "create_user_api_key_client_ip_rate_limit_override_ips",
 	}},
-	{"cors", "Pages of other sites", []string{"cors_origins", "enable_cors", "cors_origin"}},
+	{"cors", "Other websites that may call the API", []string{"cors_origins", "enable_cors", "cors_origin"}},
 }
 
 // settingTitles are the settings in the words of people.
@@ -57,16 +57,16 @@ var settingTitles = map[string]string{
 	"user_api_key_allowed_groups":          "Groups that may give keys",
 	"max_user_api_keys_per_user":           "Keys of one user",
 	"max_user_api_key_grants_per_hour":     "New keys of one user in an hour",
-	"user_api_key_prefix":                  "Letters before each key",
-	"user_api_key_consent_page":            "Consent page of the website",
+	"user_api_key_prefix":                  "Prefix of new keys",
+	"user_api_key_consent_page":            "The website's own page for approving apps",
 	"allow_user_api_keys_by_hand":          "Keys made by hand",
 	"user_api_keys_by_hand_allowed_groups": "Groups that may make keys by hand",
 
-	"allowed_user_api_auth_redirects":          "Addresses of apps",
-	"allow_user_api_key_loopback_redirects":    "Programs on the user's own machine",
-	"allow_user_api_key_device_auth":           "Apps on machines without a browser",
-	"verbose_user_api_key_device_auth_logging": "Log of the device flow",
-	"allow_user_api_key_oaep_256":              "Sealing with OAEP and SHA-256",
+	"allowed_user_api_auth_redirects":          "Web addresses of apps",
+	"allow_user_api_key_loopback_redirects":    "Programs on the user's own computer",
+	"allow_user_api_key_device_auth":           "Apps that ask with a code, such as on a television",
+	"verbose_user_api_key_device_auth_logging": "Log of apps that ask with a code",
+	"allow_user_api_key_oaep_256":              "Newer encryption of answers (OAEP)",
 
 	"revoke_user_api_keys_unused_days":  "Days without use until a key ends",
 	"revoke_user_api_keys_maxlife_days": "Days until every key ends",
@@ -76,29 +76,29 @@ var settingTitles = map[string]string{
 	"max_user_api_reqs_per_day":             "Requests of a key in a day",
 	"max_user_api_reqs_per_user_per_minute": "Requests of a user's keys in a minute",
 	"max_user_api_reqs_per_user_per_day":    "Requests of a user's keys in a day",
-	"max_reqs_per_ip_per_minute":            "Requests of an address in a minute",
-	"max_reqs_per_ip_per_10_seconds":        "Requests of an address in ten seconds",
-	"max_reqs_per_ip_mode":                  "Above the limits of an address",
+	"max_reqs_per_ip_per_minute":            "Requests of an IP address in a minute",
+	"max_reqs_per_ip_per_10_seconds":        "Requests of an IP address in ten seconds",
+	"max_reqs_per_ip_mode":                  "What happens above the limits of an IP address",
 	"max_admin_api_reqs_per_minute":         "Requests of an admin API key in a minute",
 
-	"user_api_key_parameter_routes": "Keys in the address",
+	"user_api_key_parameter_routes": "Feeds with the key in their address",
 	"allow_user_api_key_otp_by_key": "One-time passwords made with a key",
 
-	"allowed_user_api_push_urls":         "Addresses of push receivers",
-	"allowed_internal_hosts":             "Push receivers in this server's network",
+	"allowed_user_api_push_urls":         "Push servers that apps may use",
+	"allowed_internal_hosts":             "Push servers in this server's own network",
 	"push_notification_time_window_mins": "Minutes without pushes after the user was here",
 	"notification_retention_days":        "Days until notifications are forgotten",
-	"discourse_push_secret":              "Shared push secret, as in Discourse",
-	"push_api_secret_key":                "Value of the shared push secret",
+	"discourse_push_secret":              "One secret in all pushes, as in Discourse",
+	"push_api_secret_key":                "The secret in all pushes",
 
 	"allow_user_api_key_client_scopes":                      "Scopes for registered clients",
 	"unused_registered_user_api_key_clients_days":           "Days without use until a client is forgotten",
-	"user_api_key_clients_create_per_day":                   "New clients of an address in a day",
-	"create_user_api_key_client_ip_rate_limit_override_ips": "Addresses that may register any number",
+	"user_api_key_clients_create_per_day":                   "New clients of an IP address in a day",
+	"create_user_api_key_client_ip_rate_limit_override_ips": "IP addresses that may register any number",
 
-	"cors_origins": "Sites whose pages may call the API",
-	"enable_cors":  "The older list of such sites",
-	"cors_origin":  "Older list of such sites",
+	"cors_origins": "Websites whose pages may call the API",
+	"enable_cors":  "Also use Discourse's list of such websites",
+	"cors_origin":  "Discourse's list of such websites",
 }
 
 // groupSettings returns the groups with the settings that have all words of a search in their title, name or summary;

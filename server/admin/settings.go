@@ -179,6 +179,9 @@ func (h *Handlers) settingView(d site.Setting, inForce site.Settings) settingVie
 	}
 	v.Value, _ = inForce.Value(d.Name) // the table knows its own names
 	v.Changed, v.Now = v.Value != d.Default, inWords(d, v.Value)
+	if _, zero, ok := strings.Cut(d.Summary, "; 0 for "); ok && v.Value == "0" {
+		v.Now = zero // such as never
+	}
 	switch {
 	case d.Secret:
 		v.Set, v.Value, v.Now = v.Value != "", "", "not set"

@@ -138,7 +138,7 @@ func TestSettingsSearch(t *testing.T) {
 	f := fakesite.New(t)
 	for query, want := range map[string][]string{
 		"auth_redirects":                 {"allowed_user_api_auth_redirects"},
-		"PUSH%20receivers":               {"allowed_user_api_push_urls", "allowed_internal_hosts", "push_api_secret_key"},
+		"PUSH%20servers":                 {"allowed_user_api_push_urls", "allowed_internal_hosts"},
 		"expire_user_api_keys_days":      {"revoke_user_api_keys_unused_days"},
 		"secret%20scanners":              {"user_api_key_prefix"},
 		"no%20such%20setting%20at%20all": nil,

@@ -83,7 +83,7 @@ const (
 
 // forAuthors is the public text of a refusal without what it tells administrators to do, which programs read with it.
 func forAuthors(public string) string {
-	why, _, _ := strings.Cut(public, "an administrator can")
+	why, _, _ := strings.Cut(public, site.AdminCan)
 	return page.Sentence(strings.TrimRight(strings.TrimSuffix(strings.TrimSpace(why), ", or"), "; "))
 }
 
