@@ -156,9 +156,12 @@ func ParseChoice(form url.Values, catalog *userkeys.Catalog) (site.Choice, error
 			}
 		}
 	}
-	switch form.Get(onlyField) {
-	case "":
-	case onlyReading:
+	switch only := form.Get(onlyField); {
+	case only == "":
+	case only == onlyReading && c.Scopes == nil: // without the boxes everything would be given
+		return c, userkeys.Errorf(userkeys.InvalidParameters,
+			"only needs choose and an %sNAME for each scope that is asked for", allowPrefix)
+	case only == onlyReading:
 		c.Scopes = slices.DeleteFunc(c.Scopes, func(name string) bool { return !weightOf(catalog, name).Reads() })
 	default:
 		return c, userkeys.Errorf(userkeys.InvalidParameters, "only must be %s, or left out", onlyReading)
